@@ -1,0 +1,128 @@
+"""SQLite as the house uses it: durable, one connection a thread, migrations as a list.
+
+WAL with ``synchronous=FULL``: with NORMAL a power cut after a commit loses the
+commit, and what we acknowledged with it. Times in tables are integers,
+microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from appliance.errors import CatalogTooNew, DiskFull, StoreError
+
+Migration = Callable[[sqlite3.Connection], None]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BUSY_S = 60.0
+
+
+def stamp(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(stamped: int) -> datetime:
+    """The aware UTC datetime of a stamp."""
+    return _EPOCH + timedelta(microseconds=stamped)
+
+
+class Database:
+    """A database file: a connection for each thread, one writer at a time.
+
+    ``read()`` answers this thread's connection; ``write()`` is a transaction
+    (BEGIN IMMEDIATE) that commits at the end of the block or rolls back.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._writing = threading.RLock()
+        self._migrate(migrations)
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's connection, outside any transaction unless inside ``write()``."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._connect()
+            self._local.connection = found
+        return found
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its start; nests into one."""
+        connection = self.read()
+        if connection.in_transaction:
+            yield connection
+            return
+        with self._writing, translated(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close every thread's connection; the database is not used afterwards."""
+        with self._lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()
+
+    def _connect(self) -> sqlite3.Connection:
+        with translated(self.path):
+            connection = sqlite3.connect(
+                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA cache_size=-4096")
+        with self._lock:
+            self._all.append(connection)
+        return connection
+
+    def _migrate(self, migrations: Sequence[Migration]) -> None:
+        with self.write() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > len(migrations):
+                raise CatalogTooNew(
+                    f"{self.path}: written by a newer Hauspost (format {version}, this one "
+                    f"knows {len(migrations)}); install the newer version again"
+                )
+            for number, migration in enumerate(migrations[version:], version + 1):
+                migration(connection)
+                connection.execute(f"PRAGMA user_version={number:d}")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: a full disk is DiskFull, the rest StoreError naming the file."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise DiskFull(f"{path}: no room left on the disk; make room") from error
+        raise StoreError(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path}: {error}; run hauspost verify") from error
