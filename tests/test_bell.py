@@ -37,15 +37,12 @@ def test_a_listener_that_never_looks_does_not_hold_up_the_ringer(tmp_path: Path)
 
 
 def test_what_a_dead_process_left_is_swept_away(tmp_path: Path) -> None:
-    import socket
-
-    left = tmp_path / "dead.1.x.bell"
-    gone = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    gone.bind(str(left))
-    gone.close()
     bell = Bell(tmp_path)
-    bell.ring()
-    assert not left.exists()
+    with bell.listen("dead") as listener:
+        listener._socket.close()  # as a killed process leaves it: the file without an ear
+        assert listener._path.exists()
+        bell.ring()
+        assert not listener._path.exists()
     bell.close()
 
 
