@@ -1,13 +1,14 @@
 """Protocols without sockets: octets in, typed events out.
 
     buffer.py            received octets: lines and runs of octets, with limits, in linear time
-    pop3.py              POP3, the client's side: what it sends, and the machine (RFC 1939, 2449, 2595)
-    pop3_events.py       what a POP3 server says, as values, and its multi-line responses
+    pop3.py              POP3, the client's side: the machine (RFC 1939, 2449, 2595) …
+    pop3_events.py       … what a server says, as values …
+    pop3_lists.py        … and LIST, UIDL and CAPA line by line
     imap_syntax.py       IMAP, the server's side: frames a client's lines and literals into commands
     imap_commands.py     every command as a frozen value …
     imap_sets.py  imap_search_keys.py  imap_fetch_items.py     … and what is inside them
     imap_grammar.py      a framed command → its value …
-    imap_scanner.py  imap_grammar_fetch.py  imap_grammar_search.py     … and the parts of that grammar
+    imap_scanner.py  imap_grammar_fetch.py  imap_grammar_search.py     … and the parts of it
     imap_responses.py    values → the octets of responses
     imap_utf7.py         mailbox names, modified UTF-7 (RFC 3501 §5.1.3)
 

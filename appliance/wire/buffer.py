@@ -65,11 +65,24 @@ class ReceiveBuffer:
 
     def take(self, limit_octets: int) -> bytes:
         """Up to so many octets off the front, b"" if there are none."""
-        taken = bytes(self._octets[:limit_octets])
+        with memoryview(self._octets) as view:
+            taken = bytes(view[:limit_octets])
         # Deleting at the front of a bytearray moves its start, not its octets.
         del self._octets[:limit_octets]
         self._searched = 0
         return taken
+
+    def peek(self, limit_octets: int) -> bytes:
+        """Up to so many octets of the front; they stay."""
+        return bytes(self._octets[:limit_octets])
+
+    def find(self, octets: bytes) -> int:
+        """How far from the front these octets begin, or -1."""
+        return self._octets.find(octets)
+
+    def endswith(self, octets: bytes) -> bool:
+        """The last octets received are these."""
+        return self._octets.endswith(octets)
 
     def take_all(self) -> bytes:
         """Everything that is here."""

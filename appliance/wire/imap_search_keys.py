@@ -60,7 +60,7 @@ class HasFlag:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    r"""Messages with \Recent. NEW is And(Recent, not \Seen), OLD is Not(Recent) (RFC 3501 §6.4.4)."""
+    r"""Messages with \Recent (RFC 3501 §6.4.4). NEW is it and not \Seen, OLD is Not(Recent)."""
 
 
 @dataclass(frozen=True, slots=True)

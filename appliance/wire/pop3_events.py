@@ -32,7 +32,7 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class Err:
-    """-ERR. ``code`` is the response code in upper case, as ``IN-USE`` or ``SYS/TEMP`` (RFC 2449 §8)."""
+    """-ERR. ``code``: the response code in upper case, as IN-USE, SYS/TEMP (RFC 2449 §8)."""
 
     command: str
     text: str = ""
@@ -133,7 +133,8 @@ def refusal(err: Err) -> RemoteError:
     ``AUTH`` says the credentials are wrong, ``SYS/PERM`` that the owner must ask
     the provider (RFC 3206); IN-USE, LOGIN-DELAY and SYS/TEMP pass by themselves.
     """
-    what = f"the server answered {err.command or 'our connection'} with -ERR: {err.text or 'no reason'}"
+    asked, reason = err.command or "our connection", err.text or "no reason"
+    what = f"the server answered {asked} with -ERR: {reason}"
     if err.code in _LATER:
         return TryLater(what)
     if err.code == "AUTH":
