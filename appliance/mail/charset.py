@@ -175,12 +175,12 @@ def _by(codec: str, plain: bytes) -> str:
 
 
 def _wide(codec: str, plain: bytes) -> str:
+    if plain.isascii() and b"\0" not in plain:
+        return plain.decode("ascii")  # labelled UTF-16 by a program that sent ASCII
     if codec == "utf-16" and plain[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         codec = "utf-16-be"  # RFC 2781 §4.3
         if plain[1::2].count(0) > plain[::2].count(0):
             codec = "utf-16-le"
-    elif plain.isascii() and b"\0" not in plain:
-        return plain.decode("ascii")  # labelled UTF-16 by a program that sent ASCII
     text = plain.decode(codec, "replace")
     return text[1:] if text.startswith("\ufeff") else text
 

@@ -54,7 +54,10 @@ _ZONES: Final = {
     780: "nzdt",
 }
 _MINUTES_EAST: Final = {name: east for east, names in _ZONES.items() for name in names.split()}
-_TIME = r"(?P<hour>\d{1,2})[:.](?P<minute>\d{1,2})(?:[:.](?P<second>\d{1,2})(?:[.,]\d+)?)?"
+_TIME = (
+    r"(?P<hour>\d{1,2})\s*[:.]\s*(?P<minute>\d{1,2})"
+    r"(?:\s*[:.]\s*(?P<second>\d{1,2})(?:[.,]\d+)?)?"
+)
 _ZONE = r"\s*(?P<half>[AaPp]\.?[Mm]\.?(?![A-Za-z]))?\s*(?P<zone>[^\s]*)"
 _DAY_FIRST = re.compile(
     r"(?:[^\W\d]+\.?,?\s*,?\s*)?(?P<day>\d{1,2})\.?[\s-]*(?P<month>[^\W\d]{3,})\.?,?[\s-]*"

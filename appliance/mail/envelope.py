@@ -232,8 +232,10 @@ class _Reader:
     def atom(self, octets: bytes, *, quoted: bool = False) -> None:
         if self._after_angle:
             self._flush()  # a missing comma: <a@x> Name <b@y>
-        elif not self._in_angle and self.spaced and self._complete() and not quoted:
-            self._flush()  # a missing comma: a@x b@y
+        elif self.spaced and not self._in_angle and not quoted and self._complete():
+            # White space may stand around the dots of a domain (RFC 5322 §4.4).
+            if not (octets.startswith(b".") or self._words[-1][1].endswith(b".")):
+                self._flush()  # a missing comma: a@x b@y
         self._words.append((self.spaced, octets))
         self.spaced = False
 

@@ -28,7 +28,11 @@ _FIRST_BLANK = re.compile(rb"\r*+\n")
 _LOGICAL = re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z)")
 _NAME = re.compile(rb"[!-9;-~\x80-\xff]++")
 _ANY_FIELD = re.compile(rb"(?:^|(?<=\n))[ \t]*+[!-9;-~\x80-\xff]++[ \t]*+:", re.M)
-_LEADING_BLANKS = re.compile(rb"(?:[ \t]*+\r*+\n)++(?=[A-Za-z][A-Za-z0-9-]*+:[ \t])")
+_LEADING_BLANKS = re.compile(
+    rb"(?:[ \t]*+\r*+\n)++(?=(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender"
+    rb"|Reply-To|Message-ID|MIME-Version|Content-Type|DKIM-Signature|X-[A-Za-z-]++):)",
+    re.I,
+)
 _WORD_TOKEN = re.compile(rb"=\?([^?\s=]{1,64})\?([bBqQ])\?|\?=")
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]+")
 _ESCAPED = re.compile(rb"=([0-9A-Fa-f]{2})")
