@@ -8,8 +8,9 @@
     imap_commands.py     every command as a frozen value …
     imap_sets.py  imap_search_keys.py  imap_fetch_items.py     … and what is inside them
     imap_grammar.py      a framed command → its value …
-    imap_scanner.py  imap_grammar_fetch.py  imap_grammar_search.py     … and the parts of it
+    imap_scanner.py  imap_grammar_fetch.py  imap_grammar_search.py  imap_grammar_list.py
     imap_responses.py    values → the octets of responses
+    imap_dates.py        date and date-time, both ways
     imap_utf7.py         mailbox names, modified UTF-7 (RFC 3501 §5.1.3)
 
 The rules of this room:
