@@ -97,8 +97,9 @@ class Accounts:
         ``seal`` is called before the row exists, when ``any()`` still speaks of the others.
         """
         with self._database.write() as connection:
-            if self.find(account.name):
-                raise UsageError(f"there is an account {account.name} already")
+            taken = self.find(account.name)
+            if taken is not None:
+                raise UsageError(f"there is an account {taken.name} already")
             connection.execute(
                 f"INSERT INTO account ({_COLUMNS}, sealed) "  # noqa: S608 - a constant
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
