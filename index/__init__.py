@@ -14,6 +14,7 @@ from index.analysis import Token, composed, fold, terms_of
 from index.document import Attachment, Cursor, Document, Hit, Order, Page, Word
 from index.engine import Index, destroy
 from index.errors import IndexBusy, IndexDamaged, IndexDiskFull, IndexFault
+from index.language import Chip, Parsed, parse
 from index.query import (
     FIELDS,
     All,
@@ -41,6 +42,7 @@ __all__ = [
     "All",
     "And",
     "Attachment",
+    "Chip",
     "Cursor",
     "DateRange",
     "Document",
@@ -59,6 +61,7 @@ __all__ = [
     "Or",
     "Order",
     "Page",
+    "Parsed",
     "Phrase",
     "Prefix",
     "Query",
@@ -71,6 +74,7 @@ __all__ = [
     "composed",
     "destroy",
     "fold",
+    "parse",
     "resolve",
     "terms_of",
 ]
