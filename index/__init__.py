@@ -36,6 +36,7 @@ from index.query import (
     resolve,
 )
 from index.seqset import SeqSet
+from index.snippet import snippet
 
 __all__ = [
     "FIELDS",
@@ -76,5 +77,6 @@ __all__ = [
     "fold",
     "parse",
     "resolve",
+    "snippet",
     "terms_of",
 ]
