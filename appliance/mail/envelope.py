@@ -232,10 +232,8 @@ class _Reader:
     def atom(self, octets: bytes, *, quoted: bool = False) -> None:
         if self._after_angle:
             self._flush()  # a missing comma: <a@x> Name <b@y>
-        elif self.spaced and not self._in_angle and not quoted and self._complete():
-            # White space may stand around the dots of a domain (RFC 5322 §4.4).
-            if not (octets.startswith(b".") or self._words[-1][1].endswith(b".")):
-                self._flush()  # a missing comma: a@x b@y
+        elif self.spaced and not quoted and self._complete() and not self._dotted(octets):
+            self._flush()  # a missing comma: a@x b@y
         self._words.append((self.spaced, octets))
         self.spaced = False
 
@@ -266,8 +264,12 @@ class _Reader:
         return tuple(self.found)
 
     def _complete(self) -> bool:
-        """There is a whole local@domain already."""
-        return bool(self._ats) and self._ats[-1] < len(self._words) - 1
+        """There is a whole local@domain already, outside angle brackets."""
+        return not self._in_angle and bool(self._ats) and self._ats[-1] < len(self._words) - 1
+
+    def _dotted(self, octets: bytes) -> bool:
+        """White space around the dots of a domain separates nothing (RFC 5322 §4.4)."""
+        return octets.startswith(b".") or self._words[-1][1].endswith(b".")
 
     def _open_angle(self) -> None:
         if self._after_angle or self._in_angle:
