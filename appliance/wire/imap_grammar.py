@@ -171,9 +171,9 @@ def _rename(scanner: Scanner) -> c.Rename:
 
 def _append(scanner: Scanner) -> c.Append:
     mailbox = scanner.mailbox()
-    messages: list[c.AppendMessage] = []
-    while not messages or not scanner.at_end():
-        scanner.space()
+    scanner.space()
+    messages = [_message(scanner)]
+    while not scanner.at_end():
         messages.append(_message(scanner))
     return c.Append(scanner.tag, mailbox, tuple(messages))
 
