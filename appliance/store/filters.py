@@ -8,9 +8,11 @@ down to it. What names an owner sees only the owner's places; what does not
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import Final
 
 from appliance.mail.types import SYSTEM_FLAGS, Flag
+from appliance.store.messages import folded
 from appliance.store.room import Room
 
 _OWNED: Final = (
@@ -21,6 +23,9 @@ _REMOVED: Final = (
     "SELECT DISTINCT v.seq FROM vanished v JOIN mailbox m ON m.id = v.mailbox "
     f"WHERE m.owner = :owner AND NOT v.moved AND v.seq NOT IN ({_OWNED})"
 )
+
+_WORDED: Final = frozenset({"subject", "sender", "recipients", "copied", "message_id"})
+_MOST_WORDS: Final = 20
 
 
 class Filters(Room):
@@ -34,18 +39,21 @@ class Filters(Room):
         """Messages the owner had a place for and has none any more."""
         return self._set(_REMOVED, owner=owner)
 
-    def seqs_in(self, owner: str, mailbox: str, *, below: bool = True) -> array[int]:
-        """Messages in the owner's mailboxes of that name, in any case, and those below them."""
-        # Names are folded by Python: SQLite's lower() knows ASCII only.
-        wanted = mailbox.casefold().strip("/")
-        ids = [
+    def named(self, owner: str, name: str) -> list[int]:
+        """The owner's mailboxes of that name or special use, in any case, and those below."""
+        # Folded by Python: SQLite's lower() knows ASCII only.
+        wanted = name.casefold().strip("/")
+        return [
             found.id
             for found in self.mailboxes(owner)
             if found.name.casefold() == wanted
+            or found.name.casefold().startswith(wanted + "/")
             or (found.special_use or "").casefold() == "\\" + wanted
-            or (below and found.name.casefold().startswith(wanted + "/"))
         ]
-        return self.seqs_in_mailboxes(ids)
+
+    def seqs_in(self, owner: str, mailbox: str) -> array[int]:
+        """Messages in the owner's mailboxes of that name."""
+        return self.seqs_in_mailboxes(self.named(owner, mailbox))
 
     def seqs_in_mailboxes(self, mailboxes: list[int]) -> array[int]:
         """Messages in any of these mailboxes."""
@@ -98,14 +106,20 @@ class Filters(Room):
             "SELECT seq FROM message WHERE message_id IN (:bare, '<' || :bare || '>')", bare=bare
         )
 
-    def seqs_worded(self, words: str) -> array[int]:
-        """Messages with every word somewhere in subject or addresses: what the catalog can say
-        when there is no index. Case matters only outside ASCII."""
-        fields = "subject || ' ' || sender || ' ' || recipients || ' ' || copied"
-        wanted = words.split()[:20]
-        test = " AND ".join(f"instr(s, lower(:word{n}))" for n in range(len(wanted))) or "1"
+    def seqs_worded(self, words: str, columns: Sequence[str]) -> array[int]:
+        """Messages with every word somewhere in these columns, in any case.
+
+        What the catalog can say when there is no index. Columns: subject,
+        sender, recipients, copied, message_id.
+        """
+        assert _WORDED.issuperset(columns), columns
+        wanted = folded(words).split()[:_MOST_WORDS]
+        db = self._db.read()
+        db.create_function("folded", 1, folded, deterministic=True)
+        text = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
+        test = " AND ".join(f"instr(s, :word{n})" for n in range(len(wanted))) or "1"
         named = {f"word{n}": word for n, word in enumerate(wanted)}
-        query = f"SELECT seq, lower({fields}) AS s FROM message"
+        query = f"SELECT seq, folded({text}) AS s FROM message"
         return self._set(f"SELECT seq FROM ({query}) WHERE {test}", **named)
 
     def _set(self, query: str, **values: str | int) -> array[int]:

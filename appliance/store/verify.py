@@ -7,13 +7,22 @@ compared; with it every message is put together and its SHA-256 compared.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable
 
 from appliance.errors import RecordDamaged, RecordMissing, StoreError
 from appliance.mail.types import Digest, Seq
 from appliance.store.messages import Messages
 from appliance.store.values import Damage, VerifyReport
-from appliance.store.volume import Kind, Location, volume_numbers
+from appliance.store.volume import (
+    FILE_HEADER,
+    FILE_MAGIC,
+    FILE_VERSION,
+    RECORD_HEADER,
+    Kind,
+    Location,
+    volume_numbers,
+)
 
 Progress = Callable[[int, int], None]
 """Called with messages done and messages in all."""
@@ -24,7 +33,7 @@ class Verify(Messages):
 
     def verify(self, deep: bool = False, progress: Progress | None = None) -> VerifyReport:
         """What does not hold, message by message; an empty report is a clean archive."""
-        problems = self._database_problems() + self._volume_problems()
+        problems = self._database_problems() + self._volume_problems(deep)
         broken = self._broken_parts(deep)
         damaged: list[Damage] = []
         missing: list[Damage] = []
@@ -111,14 +120,53 @@ class Verify(Messages):
         ]
         return problems
 
-    def _volume_problems(self) -> list[str]:
+    def _volume_problems(self, deep: bool) -> list[str]:
         problems = []
         there = set(volume_numbers(self._volumes.directory))
-        for number, size in self._db.read().execute("SELECT number, size FROM volume"):
+        for number, size in self._db.read().execute("SELECT number, size FROM volume").fetchall():
             if number not in there:
                 problems.append(f"volume {number} is gone; bring it back from a backup")
             elif self._volumes.size(number) < size:
                 problems.append(f"volume {number} is shorter than the {size} octets it had")
+            else:
+                problems += self._head_problems(number)
+                if deep:
+                    problems += self._other_records(number, size)
+        return problems
+
+    def _head_problems(self, number: int) -> list[str]:
+        (archive_id,) = (
+            self._db.read().execute("SELECT value FROM meta WHERE key='archive_id'").fetchone()
+        )
+        if self._volumes.head(number) != (FILE_MAGIC, FILE_VERSION, 0, number, archive_id):
+            return [f"volume {number}: its first octets are damaged, or of another archive"]
+        return []
+
+    def _other_records(self, number: int, end: int) -> list[str]:
+        """Damage to what no row names: receipts, dictionaries, seals, and the way between."""
+        known = [
+            at
+            for (at,) in self._db.read().execute(
+                "SELECT at FROM message WHERE volume=?1 UNION SELECT at FROM part "
+                "WHERE volume=?1 ORDER BY at",
+                (number,),
+            )
+        ]
+        problems = []
+        at = FILE_HEADER.size
+        while at < end:
+            try:
+                header = self._volumes.header(number, at)
+                where = Location(number, at, RECORD_HEADER.size + header.length)
+                if header.kind not in (Kind.MESSAGE, Kind.PART):
+                    for _ in self._volumes.pieces(where)[1]:
+                        pass
+                at += where.length
+            except StoreError as error:
+                problems.append(f"volume {number}: {error}")
+                # From here to the next record that the catalog knows nothing can be told.
+                after = bisect_right(known, at)
+                at = known[after] if after < len(known) else end
         return problems
 
     def _named(self, seq: Seq, reason: str) -> Damage:

@@ -105,6 +105,13 @@ class Volumes:
         self._files: OrderedDict[int, _File] = OrderedDict()
         self._lock = threading.Lock()
 
+    def head(self, volume: int) -> tuple[bytes, int, int, int, bytes]:
+        """Magic, version, flags, number and archive id, as they stand in the file."""
+        magic, version, flags, number, archive_id = FILE_HEADER.unpack(
+            self._pread(volume, FILE_HEADER.size, 0)
+        )
+        return magic, version, flags, number, archive_id
+
     def header(self, volume: int, at: int) -> Header:
         """The header of the record at an offset; raises RecordMissing, RecordDamaged."""
         octets = self._pread(volume, RECORD_HEADER.size, at)
@@ -281,7 +288,8 @@ class Appender:
 
     def abandon(self) -> None:
         """Forget what was appended since the last sync."""
-        self._buffer.clear()
+        # A new one: a write that failed may still hold a view of the old.
+        self._buffer = bytearray()
         self.end = self._durable
         try:
             os.ftruncate(self._fd, self._durable)
