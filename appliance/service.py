@@ -1,0 +1,210 @@
+"""The three processes: what each puts together, and how it stops.
+
+    mail    IMAP and SMTP doors, the schedule, the fetchers
+    index   follow: what was admitted goes into the index
+    web     the pages, on cheroot
+
+They share the catalog and the bell, never memory; each can run alone. A process
+stops on SIGTERM, and when the one that started it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from appliance.bell import Bell
+from appliance.certificate import CertificateFiles, ensure_certificate
+from appliance.config import Config
+from appliance.errors import ConfigError
+from appliance.household import Household
+from appliance.store import Archive
+from appliance.supervisor import LIFELINE
+
+SETUP_CODE: Final = "setup_code"
+_WEB_THREADS: Final = 8
+_log = logging.getLogger("hauspost.service")
+
+
+def run_process(name: str, config: Config) -> int:
+    """Run one of the processes until it is told to stop; its exit status."""
+    config.prepare()
+    stop = _stop_event()
+    match name:
+        case "mail":
+            _mail(config, stop)
+        case "index":
+            _index(config, stop)
+        case "web":
+            _web(config, stop)
+        case _:
+            raise ConfigError(f"there is no process {name!r}; there are mail, index and web")
+    return 0
+
+
+def certificate_of(config: Config) -> CertificateFiles:
+    """The owner's certificate, or our own, made on first use."""
+    if config.tls_certificate is not None and config.tls_key is not None:
+        return CertificateFiles(config.tls_certificate, config.tls_key)
+    return ensure_certificate(config.tls, [config.domain, socket.gethostname()])
+
+
+def setup_code(household: Household) -> str | None:
+    """The code that the first-start page asks for; None when somebody lives here already."""
+    if household.persons():
+        return None
+    code = household.setting(SETUP_CODE)
+    if not code:
+        code = f"{secrets.randbelow(10**6):06d}"
+        household.set_setting(SETUP_CODE, code)
+    return code
+
+
+def free_port(host: str, port: int) -> None:
+    """Raises ConfigError when a port is taken, before half the house is running."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"{host} port {port}: {error.strerror}; stop the other program or choose "
+                "another port in config.toml or on the command line"
+            ) from error
+
+
+@contextmanager
+def _opened(config: Config) -> Iterator[tuple[Bell, Archive, Household]]:
+    with ExitStack() as stack:
+        bell = Bell(config.run)
+        stack.callback(bell.close)
+        archive = stack.enter_context(Archive(config.archive, bell))
+        household = stack.enter_context(Household(config.data))
+        yield bell, archive, household
+
+
+def _mail(config: Config, stop: threading.Event) -> None:
+    from appliance.fetch import Fetcher
+    from appliance.imap import ImapServer
+    from appliance.schedule import Schedule
+    from appliance.search import Searcher
+    from appliance.smtp import Receiver
+
+    for left in config.spool.iterdir():
+        left.unlink(missing_ok=True)  # a message in progress when the power went
+    with _opened(config) as (bell, archive, household), ExitStack() as stack:
+        certificate = certificate_of(config)
+        searcher = Searcher(archive, config.index)
+        stack.callback(searcher.close)
+        imap = ImapServer(archive, household, searcher, config, bell, config.spool, certificate)
+        fetcher = Fetcher(household, archive, config, bell)
+        schedule = Schedule(household, fetcher, bell)
+        if config.smtp_port:
+            receiver = Receiver(archive, household, config, config.spool, certificate)
+            receiver.start()
+            stack.callback(receiver.stop)
+        schedule.start()
+        stack.callback(schedule.stop)
+        stack.callback(fetcher.stop)
+        asyncio.run(_serve(imap, stop))
+
+
+async def _serve(imap: object, stop: threading.Event) -> None:
+    from appliance.imap import ImapServer
+
+    assert isinstance(imap, ImapServer)
+    await imap.start()
+    try:
+        await asyncio.to_thread(stop.wait)
+    finally:
+        await imap.stop()
+
+
+def _index(config: Config, stop: threading.Event) -> None:
+    from appliance.follow import Follower
+
+    with _opened(config) as (bell, archive, _), Follower(archive, config.index, bell) as follower:
+        follower.run(stop)
+
+
+def _web(config: Config, stop: threading.Event) -> None:
+    from cheroot.ssl.builtin import BuiltinSSLAdapter
+    from cheroot.wsgi import Server
+
+    from appliance.fetch import ProgressBoard
+    from appliance.search import Searcher
+    from web import create_app
+
+    with _opened(config) as (bell, archive, household), ExitStack() as stack:
+        searcher = Searcher(archive, config.index)
+        stack.callback(searcher.close)
+        board = ProgressBoard(config.run)
+        app = create_app(config, archive, household, searcher, board, bell)
+        server = Server(
+            (config.host, config.web_port), app, numthreads=_WEB_THREADS, server_name="hauspost"
+        )
+        scheme = "http"
+        if config.web_tls_on:
+            files = certificate_of(config)
+            server.ssl_adapter = BuiltinSSLAdapter(str(files.certificate), str(files.key))
+            scheme = "https"
+        code = setup_code(household)
+        if code is not None:
+            _log.warning(
+                "nobody lives here yet: open %s://%s:%d and enter the code %s",
+                *(scheme, config.host, config.web_port, code),
+            )
+        server.prepare()
+        thread = threading.Thread(target=server.serve, name="web", daemon=True)
+        thread.start()
+        stop.wait()
+        server.stop()
+
+
+def _stop_event() -> threading.Event:
+    """Set by SIGTERM, SIGINT, or the end of the process that started us."""
+    stop = threading.Event()
+
+    def told(*_: object) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor re-reads for all of us
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+    )
+    lifeline = os.environ.get(LIFELINE)
+    if lifeline is not None:
+        threading.Thread(target=_watch, args=(int(lifeline), told), daemon=True).start()
+    return stop
+
+
+def _watch(lifeline: int, told: Callable[[], None]) -> None:
+    try:
+        os.read(lifeline, 1)
+    except OSError:
+        pass
+    told()
+
+
+def configure_logging(level: str) -> None:
+    """To standard error, a line an event: journald adds time and process."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+    )
+    for noisy in ("apscheduler", "imapclient", "mail.log", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

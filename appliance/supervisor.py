@@ -1,0 +1,168 @@
+"""Three processes kept running: mail, index, web. One that dies is started again.
+
+The supervisor does no work of its own and holds nothing that could be lost. Its
+children end when it ends, however it ends: each holds a pipe whose other end is
+here. SIGTERM stops all in order, SIGHUP re-reads the configuration and starts
+again what it changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from appliance.config import Config
+from appliance.errors import ApplianceError
+
+LIFELINE: Final = "HAUSPOST_LIFELINE"
+"""The environment variable that names the descriptor of the pipe."""
+PROCESSES: Final = ("mail", "index", "web")
+STOP_S: Final = 4.0
+"""How long a child may take to stop before it is killed; nothing is lost by that."""
+_FIRST_WAIT_S: Final = 0.5
+_LONGEST_WAIT_S: Final = 60.0
+_HEALTHY_AFTER_S: Final = 60.0
+_HANDLED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+
+_log = logging.getLogger("hauspost.supervisor")
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    wait_s: float = _FIRST_WAIT_S
+    due: float = field(default=0.0)
+
+
+class Supervisor:
+    """Runs ``command(name)`` for each process until it is told to stop.
+
+    ``reload`` answers the configuration anew; ConfigError keeps the old one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        command: Callable[[str], Sequence[str]],
+        reload: Callable[[], Config],
+        names: Sequence[str] = PROCESSES,
+    ) -> None:
+        self._config = config
+        self._command = command
+        self._reload = reload
+        self._children = [_Child(name) for name in names]
+        self._read_end, self._write_end = os.pipe()
+        os.set_inheritable(self._read_end, True)
+        self._fingerprint = _fingerprint(config)
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT; 0 when every process stopped by itself, else 1."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        try:
+            while True:
+                self._start_due()
+                # Ringing the doorbell of every child's death at once would be SIGCHLD; the
+                # timeout covers children that are waiting for their next start.
+                told = signal.sigtimedwait(_HANDLED, self._next_due_s())
+                if told is None or told.si_signo == signal.SIGCHLD:
+                    self._bury()
+                elif told.si_signo == signal.SIGHUP:
+                    self._reconfigure()
+                else:
+                    return self._stop(self._children)
+        finally:
+            os.close(self._write_end)
+            os.close(self._read_end)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None and child.due <= now:
+                child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                    list(self._command(child.name)),
+                    pass_fds=(self._read_end,),
+                    env={**os.environ, LIFELINE: str(self._read_end)},
+                    stdin=subprocess.DEVNULL,
+                )
+                child.started = now
+                _log.info("%s: started as process %d", child.name, child.process.pid)
+
+    def _next_due_s(self) -> float:
+        now = time.monotonic()
+        due = [child.due - now for child in self._children if child.process is None]
+        return max(0.05, min([*due, 5.0]))
+
+    def _bury(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None or (status := child.process.poll()) is None:
+                continue
+            if now - child.started > _HEALTHY_AFTER_S:
+                child.wait_s = _FIRST_WAIT_S
+            _log.error(
+                "%s: ended by itself (%s); started again in %.1f s",
+                child.name,
+                f"signal {-status}" if status < 0 else f"status {status}",
+                child.wait_s,
+            )
+            child.process = None
+            child.due = now + child.wait_s
+            child.wait_s = min(child.wait_s * 2, _LONGEST_WAIT_S)
+
+    def _reconfigure(self) -> None:
+        try:
+            config = self._reload()
+        except ApplianceError as error:
+            _log.error("the configuration stays as it was: %s", error)
+            return
+        fingerprint = _fingerprint(config)
+        if fingerprint == self._fingerprint:
+            _log.info("configuration read again: nothing changed")
+            return
+        self._config, self._fingerprint = config, fingerprint
+        _log.info("configuration read again: the processes start anew with it")
+        self._stop(self._children)
+        for child in self._children:
+            child.process, child.due = None, 0.0
+
+    def _stop(self, children: Sequence[_Child]) -> int:
+        running = [child.process for child in children if child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_S
+        killed = False
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.warning("process %d did not stop in time and was ended", process.pid)
+                process.kill()
+                process.wait()
+                killed = True
+        return 1 if killed else 0
+
+
+def _fingerprint(config: Config) -> tuple[object, ...]:
+    """What a change of makes a restart worthwhile: settings, and renewed certificates."""
+    stamps = []
+    for path in (config.tls_certificate, config.tls_key):
+        try:
+            stamps.append(path.stat().st_mtime_ns if path else 0)
+        except OSError:
+            stamps.append(0)
+    return (config, *stamps)
+
+
+def command_of(arguments: Sequence[str]) -> list[str]:
+    """The command line that runs ``hauspost`` with these arguments, by this Python."""
+    return [sys.executable, "-m", "appliance", *arguments]
