@@ -7,6 +7,7 @@ contents that needs it, so it never knows less than the index; words are never r
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -60,7 +61,10 @@ class Vocabulary:
         self.path = Path(NAME) if folder is None else folder / NAME
         self._fuse = fuse
         self._lock = threading.Lock()
-        mode = "rwc" if writable else "ro"
+        mode = "rw" if writable else "ro"
+        if writable and folder is not None:
+            # Private from its first moment: the files beside it take their mode from it.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with self._translated():
             self._db = sqlite3.connect(
                 ":memory:" if folder is None else f"{self.path.absolute().as_uri()}?mode={mode}",
@@ -73,7 +77,6 @@ class Vocabulary:
             if writable:
                 self._create()
         if folder is not None:
-            self.path.chmod(0o600)
             self._file = self.path.stat().st_ino
 
     def close(self) -> None:
