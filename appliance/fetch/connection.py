@@ -1,0 +1,127 @@
+"""An account's way in: what may be configured, signing in, and trying it out."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import ApplianceError, UsageError
+from appliance.fetch.imap import ImapSession
+from appliance.fetch.link import Stopped, Target, Timeouts
+from appliance.fetch.pop3 import Pop3Session
+from appliance.fetch.session import Session, Spool
+from appliance.household import Account
+
+__all__ = ["AccountTest", "check_account", "open_session", "test_account"]
+
+_PROTOCOLS: Final = ("imap", "pop3")
+_TLS: Final = ("implicit", "starttls", "none")
+_TEST_TIMEOUTS: Final = Timeouts(connect_s=15.0, read_s=30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTest:
+    """What a try-out found. ``message`` is one line for a person, also when ``ok``.
+
+    ``messages`` are those in INBOX, None if it was not reached; ``mailboxes`` the names
+    that would be fetched; ``warning`` what the owner should know all the same.
+    """
+
+    ok: bool
+    message: str
+    messages: int | None = None
+    mailboxes: tuple[str, ...] = ()
+    warning: str | None = None
+
+
+def check_account(account: Account) -> None:
+    """Raises UsageError with the reason when an account cannot be fetched as it is configured."""
+    name = account.name
+    if account.protocol not in _PROTOCOLS:
+        raise UsageError(f"account {name}: the protocol is imap or pop3, not {account.protocol!r}")
+    if account.tls not in _TLS:
+        raise UsageError(f"account {name}: tls is implicit, starttls or none, not {account.tls!r}")
+    if not account.host.strip():
+        raise UsageError(f"account {name}: the host is missing")
+    if not 1 <= account.port <= 65535:
+        raise UsageError(f"account {name}: the port is a number from 1 to 65535")
+    if not account.user:
+        raise UsageError(f"account {name}: the user name is missing")
+    if account.remove_after_days is not None:
+        # Accepting the wish and not doing it would be a lie about somebody's mail.
+        raise UsageError(
+            f"account {name}: Hauspost does not remove mail from the server in this version; "
+            "use --remove-after never"
+        )
+
+
+def insecure(account: Account) -> str | None:
+    """The warning for an account that talks in the clear over a network, or None."""
+    if account.tls != "none" or _loopback(account.host):
+        return None
+    return (
+        f"account {account.name}: without TLS the password and all mail can be read on the way "
+        f"to {account.host}"
+    )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_session(
+    account: Account,
+    password: str,
+    spool: Spool,
+    timeouts: Timeouts | None = None,
+    stop: threading.Event | None = None,
+) -> Session:
+    """A signed-in session. Raises RemoteError and its kinds, UsageError, ConfigError, Stopped."""
+    check_account(account)
+    target = Target(account.host, account.port, account.tls, getattr(account, "pin", None))
+    kind = ImapSession if account.protocol == "imap" else Pop3Session
+    return kind.open(target, account.user, password, spool, timeouts, stop)
+
+
+def test_account(
+    account: Account,
+    password: str,
+    *,
+    timeouts: Timeouts | None = None,  # noqa: PT028 - no test of ours: it tests an account
+    stop: threading.Event | None = None,  # noqa: PT028 - as above
+) -> AccountTest:
+    """Connect, sign in, look at INBOX, leave. Never raises for what servers do."""
+    # Nothing is retrieved, so nothing is spooled.
+    spool = Spool(Path(), 0)
+    try:
+        session = open_session(account, password, spool, timeouts or _TEST_TIMEOUTS, stop)
+    except Stopped:
+        return AccountTest(False, "stopped")
+    except ApplianceError as error:
+        return AccountTest(False, str(error), warning=insecure(account))
+    try:
+        mailboxes = session.mailboxes(account.mailboxes)
+        names = tuple(mailbox.name for mailbox in mailboxes)
+        messages = len(session.examine(mailboxes[0]).uids) if mailboxes else None
+        session.quit()
+    except Stopped:
+        return AccountTest(False, "stopped")
+    except ApplianceError as error:
+        return AccountTest(False, f"signed in, but: {error}", warning=insecure(account))
+    finally:
+        session.close()
+    if messages is None:
+        return AccountTest(False, "signed in, but no mailbox matches", 0, (), insecure(account))
+    many = f"{len(names)} mailboxes" if len(names) != 1 else "1 mailbox"
+    message = f"signed in to {account.host}: {many}, {messages} messages in {names[0]}"
+    return AccountTest(True, message, messages, names, insecure(account))
+
+
+# pytest would take it for a test.
+test_account.__test__ = False  # type: ignore[attr-defined]  # a mark on a function

@@ -1,0 +1,139 @@
+"""The provider's mailbox names, and where their messages go in the owner's tree.
+
+INBOX stays INBOX. A mailbox whose use the server tells (RFC 6154), or whose name
+says it in English or German, is ours of that use: ``[Gmail]/Gesendet`` → ``Sent``.
+Every other keeps the provider's own name, with ``/`` between the levels.
+Mailboxes that only show messages of other mailboxes again (``\\All``,
+``\\Flagged``, ``\\Important``) are left out unless they are asked for by name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imapclient import (  # type: ignore[import-untyped]  # IMAPClient ships no types
+    imap_utf7,
+)
+
+from appliance.fetch.session import RemoteMailbox
+
+__all__ = ["Listed", "chosen", "readable"]
+
+INBOX: Final = "INBOX"
+_VIEWS: Final = frozenset({"\\all", "\\flagged", "\\important"})
+_UNREADABLE: Final = frozenset({"\\noselect", "\\nonexistent"})
+_USES: Final = {
+    "\\sent": "Sent",
+    "\\drafts": "Drafts",
+    "\\trash": "Trash",
+    "\\junk": "Junk",
+    "\\archive": "Archive",
+}
+_WELL_KNOWN: Final = {
+    name: ours
+    for ours, names in {
+        "Sent": "sent|sent items|sent messages|sent mail|gesendet|gesendete objekte"
+        "|gesendete elemente|gesendete nachrichten|postausgang",
+        "Drafts": "drafts|draft|entwürfe|entwurf",
+        "Trash": "trash|deleted|deleted items|deleted messages|bin|papierkorb|gelöscht"
+        "|gelöschte objekte|gelöschte elemente|gelöschte nachrichten",
+        "Junk": "junk|spam|junk e-mail|junk email|junk mail|bulk mail|spamverdacht|unerwünscht"
+        "|junk-e-mail|spamordner",
+        "Archive": "archive|archives|archiv",
+    }.items()
+    for name in names.split("|")
+}
+_OURS_ALONE: Final = "all mail"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One LIST response: attributes as written, the delimiter or None, the name's octets."""
+
+    attributes: frozenset[str]
+    delimiter: str | None
+    raw: bytes
+
+    def has(self, attributes: Iterable[str]) -> bool:
+        """Whether one of these (in lower case) is among its attributes."""
+        return not {attribute.lower() for attribute in self.attributes}.isdisjoint(attributes)
+
+
+def readable(raw: bytes) -> str:
+    """The name in clear: modified UTF-7 (RFC 3501 §5.1.3), or UTF-8 where a server writes that.
+
+    Different octets never give the same text: what does not come back from
+    the text is shown as it stands, so the text can be the key of the ledger.
+    """
+    try:
+        if raw.isascii():
+            name = str(imap_utf7.decode(raw))
+            return name if imap_utf7.encode(name) == raw else raw.decode("ascii")
+        return raw.decode("utf-8")
+    except (UnicodeError, ValueError):
+        return raw.decode("latin-1")
+
+
+def chosen(
+    listed: Sequence[Listed], globs: Sequence[str] = (), prefix: str = ""
+) -> list[RemoteMailbox]:
+    """The mailboxes to fetch, INBOX first.
+
+    ``globs`` match the provider's name, written with ``/`` between the levels;
+    none means all. ``prefix`` is the personal namespace (``INBOX.``), taken off.
+    """
+    told = {_USES[a.lower()] for one in listed for a in one.attributes if a.lower() in _USES}
+    found: dict[str, RemoteMailbox] = {}
+    for one in listed:
+        name = readable(one.raw)
+        path = _path(name, one.delimiter)
+        if one.has(_UNREADABLE) or not _wanted(path, globs):
+            continue
+        if one.has(_VIEWS) and path not in globs:
+            continue
+        found.setdefault(name, RemoteMailbox(name, _ours(one, path, told, prefix), one.raw))
+    return sorted(found.values(), key=lambda mailbox: mailbox.ours != INBOX)
+
+
+def _path(name: str, delimiter: str | None) -> str:
+    """The name with ``/`` between the levels; a ``/`` that is none becomes ``-``."""
+    if delimiter and delimiter != "/":
+        return name.replace("/", "-").replace(delimiter, "/")
+    return name if delimiter else name.replace("/", "-")
+
+
+def _wanted(path: str, globs: Sequence[str]) -> bool:
+    if path.upper() == INBOX:
+        return not globs or any(fnmatch.fnmatchcase(INBOX, glob.upper()) for glob in globs)
+    return not globs or any(fnmatch.fnmatchcase(path, glob) for glob in globs)
+
+
+def _ours(one: Listed, path: str, told: set[str], prefix: str) -> str:
+    if path.upper() == INBOX:
+        return INBOX
+    for attribute in one.attributes:
+        if attribute.lower() in _USES:
+            return _USES[attribute.lower()]
+    delimiter = one.delimiter or ""
+    if prefix and delimiter:
+        path = path.removeprefix(_path(prefix, delimiter))
+    known = _WELL_KNOWN.get(re.sub(r"^(inbox|\[[^/\]]+\])/", "", path.lower()))
+    # Where the server tells which one is Sent, another "Sent Items" is just a mailbox.
+    if known is not None and known not in told:
+        return known
+    return _possible(path)
+
+
+def _possible(path: str) -> str:
+    """A name our tree can hold: no control characters, no empty level, none of the archive's."""
+    levels = [_CONTROL.sub("_", level).strip() or "_" for level in path.split("/")]
+    if levels[0].upper() == INBOX:
+        levels[0] = INBOX
+    if len(levels) == 1 and levels[0].lower() == _OURS_ALONE:
+        levels[0] += " (provider)"
+    return "/".join(levels)
