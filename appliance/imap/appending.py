@@ -1,0 +1,116 @@
+"""APPEND: a message from a mail program into the archive (RFC 9051 §6.3.12, RFC 3502, RFC 4315).
+
+A small message comes inside its command. A large one is written to a spool file
+as it arrives and handed to the archive as a view of that file, so that it is
+never held. OK is said when the archive has made it durable, not before.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import DiskFull
+from appliance.imap.client import Client, Refused
+from appliance.mail.types import Delivery, Octets, Origin, Placing, Receipt
+from appliance.store import NoSuchMailbox
+from appliance.wire import imap_responses as responses
+from appliance.wire.imap_commands import Append, AppendMessage
+
+_WRITE_OCTETS: Final = 1 << 20
+
+
+class Spool:
+    """A large message in progress: a nameless file, gone when it is closed."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by close()
+        self._gathered: list[bytes] = []
+        self._waiting = 0
+        self._size = 0
+        self._map: mmap.mmap | None = None
+        self._view: memoryview | None = None
+
+    def add(self, octets: bytes) -> bool:
+        """Take octets; True when ``flush`` should be called (in a thread: it may wait)."""
+        self._gathered.append(octets)
+        self._waiting += len(octets)
+        return self._waiting >= _WRITE_OCTETS
+
+    def flush(self) -> None:
+        """Write what was taken; raises DiskFull."""
+        left = memoryview(b"".join(self._gathered))
+        self._gathered, self._waiting = [], 0
+        self._size += len(left)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise DiskFull(f"the message could not be spooled: {error.strerror}") from error
+
+    def octets(self) -> memoryview:
+        """All octets, as a view of the file that is good until ``close``."""
+        self.flush()
+        self._map = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
+        self._view = memoryview(self._map)
+        return self._view
+
+    def close(self) -> None:
+        """Give the file back; somebody who still holds a view keeps only that."""
+        if self._view is not None:
+            self._view.release()
+        if self._map is not None:
+            with suppress(BufferError):
+                self._map.close()
+        self._file.close()
+
+
+async def append(client: Client, command: Append, spools: Sequence[Spool]) -> None:
+    """APPEND of one message or more; ``spools`` hold those that were streamed, in order."""
+    owner, waiting = client.person(), list(spools)
+    receipts, uidvalidity = await client.blocking(_admitted, client, owner, command, waiting)
+    client.services.hub.changed()
+    uids = [receipt.place.uid for receipt in receipts if receipt.place is not None]
+    code = responses.append_uid(uidvalidity, uids)
+    # The client that appends to its selected mailbox hears EXISTS before the OK.
+    await client.done(command.tag, "APPEND completed", code)
+
+
+def _admitted(
+    client: Client, owner: str, command: Append, spools: list[Spool]
+) -> tuple[list[Receipt], int]:
+    archive = client.services.archive
+    try:
+        mailbox = archive.mailbox(owner, command.mailbox)
+    except NoSuchMailbox as error:
+        raise Refused("TRYCREATE", str(error)) from error
+    deliveries = []
+    for message in command.messages:
+        client.appended += 1
+        octets = message.literal.octets
+        held: Octets = spools.pop(0).octets() if octets is None else octets
+        if not held:
+            raise Refused("CANNOT", "a message without octets is none")
+        deliveries.append(_delivery(client, owner, mailbox.name, message, held))
+    return archive.admit(deliveries), mailbox.uidvalidity
+
+
+def _delivery(
+    client: Client, owner: str, mailbox: str, message: AppendMessage, octets: Octets
+) -> Delivery:
+    date = message.internal_date or datetime.now(UTC)
+    return Delivery(
+        octets=octets,
+        origin=Origin("append", owner, 0, f"{client.token}.{client.appended}"),
+        owner=owner,
+        mailbox=mailbox,
+        internal_date=date.astimezone(UTC),
+        flags=frozenset(message.flags),
+        placing=Placing.ALWAYS,
+    )
