@@ -200,11 +200,15 @@ class CommandReader:
         if not wanted.sync:
             self._left, self._read = wanted.size, self._skip
 
-    def expect_line(self, limit_octets: int = 64 * _KIB) -> None:
-        """The next line is no command: it comes as Line, or as BadLine if it is longer."""
+    def expect_line(self, limit_octets: int | None = None) -> None:
+        """The next line is no command: it comes as Line, or as BadLine if it is too long.
+
+        Without a limit of its own, the limit is that of all lines.
+        """
         if not self.between_commands:
             raise LocalProtocolError("a line is expected inside a command")
-        self._line_limit, self._read = limit_octets, self._read_expected
+        limit = self.limits.line_octets if limit_octets is None else limit_octets
+        self._line_limit, self._read = limit, self._read_expected
 
     def unread(self) -> bytes:
         """Takes out what was received and not yet looked at.

@@ -55,6 +55,7 @@ from appliance.wire.pop3_lists import (
     UniqueIdReader,
     number,
 )
+from appliance.wire.pop3_message import Unstuffer
 
 __all__ = [
     "Capabilities",
@@ -75,9 +76,6 @@ __all__ = [
     "sasl_xoauth2",
 ]
 
-_END: Final = b"\r\n.\r\n"
-# What may be the beginning of the end, longest first: held back until more comes.
-_PART_OF_END: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 _CODE: Final = re.compile(r"\[([A-Za-z][A-Za-z0-9/_.-]*)\] ?")
 _TIMESTAMP: Final = re.compile(rb"<[^<>\s]+>")
 
@@ -112,7 +110,7 @@ class Pop3Machine:
         self._buffer = ReceiveBuffer()
         self._expected: deque[_Expected] = deque([_Expected("")])
         self._read: Callable[[], Event | None] = self._read_status
-        self._unstuffer = _Unstuffer()
+        self._unstuffer = Unstuffer()
         self._lines_read = 0
         self._switching = False
         self._challenged = False
@@ -337,7 +335,7 @@ class Pop3Machine:
                 return MessageChunk(msn, octets)
         if not self._unstuffer.ended:
             return None
-        total, self._unstuffer = self._unstuffer.total, _Unstuffer()
+        total, self._unstuffer = self._unstuffer.total, Unstuffer()
         self._expected.popleft()
         self._read = self._read_status
         return MessageEnd(msn, total)
@@ -364,49 +362,6 @@ class Pop3Machine:
         command = self._expected[0].command if self._expected else ""
         self._broken = f"POP3: {reason}" + (f", in answer to {command}" if command else "")
         return RemoteProtocolError(self._broken)
-
-
-class _Unstuffer:
-    """Takes the byte-stuffing off a message and finds its end (RFC 1939 §3)."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.ended = False
-        self._first_line = True
-
-    def take(self, buffer: ReceiveBuffer) -> bytes:
-        """All octets of the message that are certain, off the front of the buffer."""
-        if self._first_line and not self._begin(buffer):
-            return b""
-        end = buffer.find(_END)
-        if end >= 0:
-            # The CR LF before the "." ends the message's last line and belongs to it.
-            octets = buffer.take(end + 2)
-            buffer.take(len(_END) - 2)
-            self.ended = True
-        else:
-            held = next((len(part) for part in _PART_OF_END if buffer.endswith(part)), 0)
-            octets = buffer.take(len(buffer) - held)
-        octets = octets.replace(b"\r\n.", b"\r\n")
-        self.total += len(octets)
-        return octets
-
-    def _begin(self, buffer: ReceiveBuffer) -> bool:
-        """Looks at the "." that may begin the first line; False: not enough octets, or the end.
-
-        The CR LF before it was the status line's, so the search cannot see it.
-        """
-        start = buffer.peek(3)
-        if start == b".\r\n":
-            buffer.take(3)
-            self.ended = True
-            return False
-        if b".\r\n".startswith(start):
-            return False
-        if start.startswith(b"."):
-            buffer.take(1)
-        self._first_line = False
-        return True
 
 
 def sasl_plain(user: str, password: str) -> bytes:

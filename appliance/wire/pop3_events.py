@@ -122,7 +122,8 @@ _SIGNING_IN: Final = frozenset({"USER", "PASS", "APOP", "AUTH"})
 _LATER: Final = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP"})
 # Servers older than RFC 2449 say it in words: UW, Dovecot, Exchange, GMX, Courier.
 _LATER_WORDS: Final = re.compile(
-    r"\block(ed)?\b|in use|try again|too (many|often|frequent)|temporar|busy|already|exceeded|wait",
+    r"\block(ed)?\b|in use|again in|later|too (many|often|frequent)|temporar|busy|already|exceeded"
+    r"|wait|unavailable|not available|internal|timed? ?out|maintenance|overload",
     re.IGNORECASE,
 )
 

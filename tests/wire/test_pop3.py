@@ -334,6 +334,8 @@ def test_a_server_that_goes_on_during_a_challenge_is_refused() -> None:
         (Err("PASS", "x", "SYS/PERM"), RemoteError),
         (Err("PASS", "maildrop already locked"), TryLater),
         (Err("PASS", "Mailbox in use, try again later"), TryLater),
+        (Err("PASS", "Invalid login or password, please try again"), CredentialsRejected),
+        (Err("PASS", "Server unavailable. 21"), TryLater),
         (Err("", "too many connections"), TryLater),
         (Err("", "go away"), TryLater),
         (Err("RETR", "no such message"), RemoteError),
