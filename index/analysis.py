@@ -49,8 +49,12 @@ _SIGNS = "\u0900-\u0903\u093a-\u094f\u0962\u0963\u0980-\u0dff\u0f18-\u0fbc"
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[{_SIGNS}]+[^\W_{_UNSPACED}]*)*")
 _RUN = re.compile(rf"[{_UNSPACED}]")
+# It begins with one set of characters, which the engine scans for quickly; what stands
+# before that is looked at afterwards.
 _PHONE = re.compile(
-    r"(?<![\w+])(?:(?:\+|0|\()[\d ()/.\-]{5,22}\d|\d{3}[.\-]\d{3}[.\-]\d{4})(?!\w)", re.ASCII
+    r"[+(\d](?<![\w+][+(\d])(?:(?<=[+(0])[\d ()/.\-]{5,22}\d|(?<=\d)\d\d[.\-]\d{3}[.\-]\d{4})"
+    r"(?!\w)",
+    re.ASCII,
 )
 _JAMO = re.compile(r"[\u1100-\u11ff]+")
 _UMLAUT = re.compile(r"(?<![aeq])ue|oe|ae")

@@ -72,13 +72,12 @@ def _invert(occurrences: Occurrences, number: int, texts: Sequence[str]) -> int:
     for text in texts:
         words, numbers = indexed(text)
         count += len(words)
-        place = packed(number, position)
-        for word in words:
+        first = packed(number, position)
+        for place, word in enumerate(words, first):
             try:
                 occurrences[word].append(place)
             except KeyError:
                 occurrences[word] = array("Q", (place,))
-            place += 1
         position += len(words) + GAP
         for digits in numbers:
             occurrences.setdefault(digits, array("Q")).append(packed(number, position))
@@ -93,7 +92,12 @@ def _terms(fields: list[Occurrences], counts: Counts) -> Iterator[tuple[bytes, b
         for word in occurrences
     )
     for key, word, field in keys:
-        found = postings.unpack(fields[field].pop(word))
+        places = fields[field].pop(word)
         documents, mask = counts.get(word, (0, 0))
-        counts[word] = max(documents, len(found.documents)), mask | 1 << field
-        yield key, postings.encode(found)
+        if len(places) == 1:
+            counts[word] = documents or 1, mask | 1 << field
+            yield key, postings.encode_one(places[0])
+        else:
+            found = postings.unpack(places)
+            counts[word] = max(documents, len(found.documents)), mask | 1 << field
+            yield key, postings.encode(found)

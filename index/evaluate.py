@@ -5,8 +5,10 @@ The set algebra is ours, the ranking is Whoosh's BM25F formula, summed over the 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import reduce
+from itertools import accumulate
 
 from whoosh.scoring import bm25
 
@@ -39,6 +41,7 @@ class Evaluator:
     def __init__(self, segment: Segment, removed: frozenset[int]) -> None:
         self.segment = segment
         self.removed = removed
+        self._seen: tuple[SeqSet, _Documents] | None = None
 
     def matching(self, step: Step, within: SeqSet) -> list[int]:
         """The documents that match and may be seen, newest first."""
@@ -48,12 +51,18 @@ class Evaluator:
         return sorted(self._documents(step, allowed) - self.removed)
 
     def _within(self, within: SeqSet) -> _Documents:
+        seen = self._seen
+        if seen is not None and seen[0] is within:
+            return seen[1]
         segment = self.segment
         part = within.between(segment.lowest, segment.highest + 1)
-        if not part:
-            return frozenset()
-        wanted = frozenset(part)
-        return {number for number, seq in enumerate(segment.seqs) if seq in wanted}
+        if len(part) == segment.highest - segment.lowest + 1:
+            numbers = frozenset(range(segment.count))
+        else:
+            wanted = frozenset(part)
+            numbers = frozenset(n for n, seq in enumerate(segment.seqs) if seq in wanted)
+        self._seen = within, numbers
+        return numbers
 
     def _documents(self, step: Step, allowed: _Documents) -> _Documents:
         """A subset of ``allowed``."""
@@ -146,15 +155,17 @@ class Evaluator:
         found: dict[int, set[int]] = {}
         for term in terms:
             documents, frequencies, positions = self.segment.postings(term)
-            at = 0
-            for number, frequency in zip(documents, frequencies, strict=True):
-                if number in candidates:
-                    here = {place - offset for place in positions[at : at + frequency]}
-                    if number in found:
-                        found[number] |= here
-                    else:
-                        found[number] = here
-                at += frequency
+            ends = list(accumulate(frequencies))
+            for number in candidates:
+                place = bisect_left(documents, number)
+                if place == len(documents) or documents[place] != number:
+                    continue
+                part = positions[ends[place] - frequencies[place] : ends[place]]
+                here = {position - offset for position in part}
+                if number in found:
+                    found[number] |= here
+                else:
+                    found[number] = here
         return found
 
     # -- ranking -----------------------------------------------------------

@@ -73,6 +73,18 @@ def encode(postings: Postings) -> bytes:
     return zlib.crc32(body).to_bytes(4, "little") + body
 
 
+def encode_one(occurrence: int) -> bytes:
+    """The octets of a single occurrence: most words of an index have no other."""
+    document, position = occurrence >> POSITION_BITS, occurrence & _POSITION
+    delta_code, position_code = _code(document), _code(position)
+    body = (
+        bytes((delta_code | _ALL_ONE << 2 | position_code << 4, 1))
+        + document.to_bytes(_SIZES[delta_code], "little")
+        + position.to_bytes(_SIZES[position_code], "little")
+    )
+    return zlib.crc32(body).to_bytes(4, "little") + body
+
+
 def count(octets: bytes) -> int:
     """How many documents, from the first octets alone (unchecked: for estimates)."""
     return int.from_bytes(octets[5 : 5 + _SIZES[octets[4] >> 6]], "little")

@@ -30,6 +30,8 @@ from index.query import FIELDS
 MAGIC = b"HPIX0001"
 _TAIL = 16 + len(MAGIC)
 _REMEMBERED_TERMS = 4096
+# Every so many terms one is kept in memory, to find the others from.
+_BLOCK = 64
 
 
 class Place(NamedTuple):
@@ -64,7 +66,7 @@ class Segment:
         self.highest = max(self.seqs)
         self._offsets: Sequence[int] | None = None
         self._starts: Sequence[int] | None = None
-        self._years: list[int] | None = None
+        self._heads: list[bytes] | None = None
 
     def is_still(self, path: Path) -> bool:
         """Whether that file is the one mapped here; raises FileNotFoundError."""
@@ -104,13 +106,7 @@ class Segment:
         if found is None:
             if len(self._places) >= _REMEMBERED_TERMS:
                 self._places.clear()
-            first = self._first(word + b"\x00")
-            found = tuple(
-                Place(key[-1] - 1, number)
-                for number in range(first, min(first + len(FIELDS), self.terms))
-                if (key := self.term(number))[:-1] == word
-            )
-            self._places[word] = found
+            found = self._places[word] = tuple(self._look_up(word))
         return found
 
     def beginning(self, prefix: bytes) -> Iterator[Place]:
@@ -221,8 +217,24 @@ class Segment:
             self._offsets = self._numbers("offsets")
         return self._offsets
 
+    def _look_up(self, word: bytes) -> Iterator[Place]:
+        """Most words that are asked for are not in a segment: one look at a block says so."""
+        number = self._first(word + b"\x00")
+        for following in range(number, min(number + len(FIELDS), self.terms)):
+            key = self.term(following)
+            if key[:-1] != word:
+                return
+            yield Place(key[-1] - 1, following)
+
     def _first(self, key: bytes) -> int:
-        return bisect_left(range(self.terms), key, key=self.term)
+        """The number of the first term not before the key."""
+        if self._heads is None:
+            self._heads = [self.term(number) for number in range(0, self.terms, _BLOCK)]
+        block = bisect_left(self._heads, key)
+        if block == 0:
+            return 0
+        numbers = range((block - 1) * _BLOCK + 1, min(block * _BLOCK, self.terms))
+        return numbers.start + bisect_left(numbers, key, key=self.term)
 
     def _octets(self, term: int) -> bytes:
         starts = self._starts
