@@ -26,14 +26,12 @@ _SKIPPED: Final = {
     name: re.compile(rf"</{name}\b", re.I)
     for name in ("script", "style", "title", "template", "noembed", "noframes", "xml", "object")
 }
-_BLOCKS: Final = frozenset(
-    re.split(
-        " ",
-        "address article aside blockquote body br center dd div dl dt fieldset figcaption figure "
-        "footer form h1 h2 h3 h4 h5 h6 header hr html li main nav ol option p pre section select "
-        "table tbody tfoot thead tr ul",
-    )
+_BLOCK_NAMES: Final = (
+    "address article aside blockquote body br center dd div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 header hr html li main nav ol option p pre "
+    "section select table tbody tfoot thead tr ul "
 )
+_BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
 _CELLS: Final = frozenset({"td", "th"})
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -367,3 +371,38 @@ def test_no_octets_are_refused(octets: bytes) -> None:
 def test_octets_nobody_packed_are_an_error(octets: bytes) -> None:
     with pytest.raises(ValueError, match=r"structure|[Ee]xpect|value"):
         unpack(octets)
+
+
+def offsets(part: dict[str, Any]) -> Iterator[tuple[str, int, int, int]]:
+    """Type, header, body and end of every leaf in MimeKit's account of a message."""
+    inside = part.get("message", {}).get("body")
+    below = [*part.get("children", ()), *([inside] if inside else ())]
+    if not below:
+        kind = part["mimeType"].lower()
+        yield kind, part["beginOffset"], part["headersEndOffset"], part["endOffset"]
+    for one in below:
+        yield from offsets(one)
+
+
+@pytest.mark.parametrize("line_end", ["unix", "dos"])
+@pytest.mark.parametrize("name", ["content-length", "issue1189"])
+def test_leaves_are_where_mimekit_finds_them(corpora: Path, name: str, line_end: str) -> None:
+    folder = corpora / "torture" / "mimekit"
+    data = (folder / f"mbox__{name}.mbox.txt.mbox").read_bytes().replace(b"\r\n", b"\n")
+    if line_end == "dos":
+        data = data.replace(b"\n", b"\r\n")
+    expected = json.loads(
+        (folder / "expected" / f"mbox__{name}.{line_end}-offsets.json").read_text()
+    )
+    for message in expected:
+        at = message["beginOffset"]
+        root = structure_of(data[at : message["endOffset"]])
+        found = [
+            (f"{p.media_type}/{p.subtype}", p.header_at + at, p.body_at + at, p.end_at + at)
+            for _, p in root.walk()
+            if not p.parts
+        ]
+        for ours, theirs in zip(found, offsets(message["body"]), strict=True):
+            # A header section that runs into a delimiter keeps its last line end with us.
+            cut_short = ours[2] == ours[3] and data[theirs[2] : ours[2]].strip(b"\r\n") == b""
+            assert ours == theirs or (cut_short and ours[:2] == theirs[:2])
