@@ -186,8 +186,12 @@ class ImapSession:
                 for record in self._client.uid_fetch(uid_set, "(UID BODY.PEEK[])"):
                     octets = _body(record)
                     one = facts.get(str(record[b"UID"]))
-                    if one is not None and octets:
-                        del facts[one.uid]
+                    if one is None or not octets:
+                        continue
+                    del facts[one.uid]
+                    if len(octets) > self._spool.limit_octets:
+                        yield Refused(one.uid, too_large(self._spool.limit_octets, len(octets)))
+                    else:
                         yield Arrived(one.uid, one.uid, octets, one.internal_date, one.flags)
             except (TryLater, RemoteProtocolError):
                 raise

@@ -3,9 +3,10 @@
 Nothing is remembered between runs but what is in the archive, so a run may end anywhere,
 by any means, and the next one does the rest. Nothing is removed from the server.
 
-A lost connection is tried again a few times. When it was lost in the middle of a message, the
-messages that were due are asked for one by one; the one at which it is lost again is recorded
-and passed over, so that one message never keeps a whole account waiting.
+A lost connection is opened again, as long as messages still come. The messages that were due
+are then asked for one by one; one at which a fresh connection is lost at once is passed over,
+so that one message never keeps an account waiting. It is recorded as failed when the
+server has shown afterwards that it is well: an outage is no message's fault.
 """
 
 from __future__ import annotations
@@ -111,8 +112,10 @@ class _Run:
         self._counted: set[str] = set()
         self._given_up: set[Origin] = set()
         self._careful: set[str] = set()
-        self._due: list[Origin] = []
+        self._suspects: dict[Origin, str] = {}
+        self._due: Origin | None = None
         self._alone = False
+        self._fresh = True
         self._problems: list[str] = []
 
     def run(self) -> FetchRun:
@@ -147,16 +150,18 @@ class _Run:
         session = self._open()
         losses = 0
         while True:
-            before = self._tally.done
+            before = self._taken()
+            self._fresh = True
             try:
                 self._everything(session)
                 session.quit()
+                self._blame()
                 return
             except (TryLater, RemoteProtocolError) as lost:
                 session.close()
                 self._intake.flush()
                 self._note_loss(lost)
-                losses = 1 if self._tally.done > before else losses + 1
+                losses = 1 if self._taken() > before else losses + 1
                 if losses > self._patience.losses:
                     raise
                 session = self._again(losses, lost)
@@ -177,15 +182,23 @@ class _Run:
         except RemoteError:
             raise lost from None
 
+    def _taken(self) -> int:
+        return self._tally.admitted + self._tally.duplicates
+
     def _note_loss(self, lost: RemoteError) -> None:
-        if not self._due:
+        due, self._due = self._due, None
+        if due is None:
             return
-        culprit = self._due[0]
-        if self._alone:
-            self._intake.refused(culprit, f"the connection was lost at this message: {lost}")
-            self._given_up.add(culprit)
-        self._careful.add(culprit.mailbox)
-        self._due = []
+        if self._alone and self._fresh:
+            self._suspects[due] = f"the connection was lost at this message: {lost}"
+        self._careful.add(due.mailbox)
+
+    def _blame(self) -> None:
+        """The server is well, so it was the messages at which connections were lost."""
+        for origin, reason in self._suspects.items():
+            self._intake.refused(origin, reason)
+            self._given_up.add(origin)
+        self._suspects = {}
 
     def _everything(self, session: Session) -> None:
         self._tell("listing")
@@ -208,7 +221,7 @@ class _Run:
             for uid in opened.uids
             if uid not in known
             and uid not in later
-            and self._origin(mailbox, opened, uid) not in self._given_up
+            and not self._passed_over(self._origin(mailbox, opened, uid))
         ]
         if mailbox.name not in self._counted:
             self._counted.add(mailbox.name)
@@ -222,6 +235,9 @@ class _Run:
         self._fetch(session, mailbox, opened, first[:careful], known, alone=True)
         self._fetch(session, mailbox, opened, first[careful:], known, alone=False)
         self._fetch(session, mailbox, opened, [u for u in unknown if u in again], known, alone=True)
+
+    def _passed_over(self, origin: Origin) -> bool:
+        return origin in self._given_up or origin in self._suspects
 
     def _failures(self, mailbox: RemoteMailbox, opened: Opened) -> tuple[set[str], set[str]]:
         """Uids that failed before: those not to be tried yet, and those to be tried now.
@@ -265,11 +281,13 @@ class _Run:
         waiting = dict.fromkeys(uids)
         for answer in self._answers(session, mailbox, opened, waiting, alone):
             waiting.pop(answer.asked if isinstance(answer, Arrived) else answer.uid, None)
+            if isinstance(answer, Arrived):
+                self._blame()
             self._take(answer, mailbox, opened, known)
             self._tell("fetching")
         # Whoever did not come was deleted meanwhile: one less to do.
         self._tally.total -= len(waiting)
-        self._due = []
+        self._due = None
 
     def _answers(
         self,
@@ -284,10 +302,12 @@ class _Run:
             if self._stop.is_set():
                 raise Stopped
             # If the connection is lost now, it is lost at this one.
-            self._due = [self._origin(mailbox, opened, uid) for uid in list(waiting)[:1]]
+            first = next(iter(waiting), None)
+            self._due = None if first is None else self._origin(mailbox, opened, first)
             answer = next(answers, None)
             if answer is None:
                 return
+            self._fresh = False
             yield answer
 
     def _take(

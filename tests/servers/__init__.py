@@ -1,0 +1,1 @@
+"""Mail servers for tests: real sockets on loopback, a small maildrop, and faults as switches."""
