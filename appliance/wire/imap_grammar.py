@@ -141,7 +141,7 @@ def _select_param(scanner: Scanner) -> tuple[str, c.QResync | None]:
 
 
 def _create(scanner: Scanner) -> c.Create:
-    name = scanner.mailbox()
+    name = scanner.mailbox_as_written()
     # A trailing delimiter says that mailboxes below it will follow (RFC 9051 §6.3.4).
     mailbox, children_only = name.rstrip("/") or name, name.endswith("/")
     if scanner.at_end():
@@ -166,7 +166,7 @@ def _special_use(scanner: Scanner) -> str:
 def _rename(scanner: Scanner) -> c.Rename:
     mailbox = scanner.mailbox()
     scanner.space()
-    return c.Rename(scanner.tag, mailbox, scanner.mailbox().rstrip("/"))
+    return c.Rename(scanner.tag, mailbox, scanner.mailbox())
 
 
 def _append(scanner: Scanner) -> c.Append:

@@ -37,7 +37,7 @@ def list_(scanner: Scanner) -> List:
             # RFC 5258 §3.1: it says how other options match, and there are none.
             raise scanner.bad("RECURSIVEMATCH without another selection option")
         scanner.space()
-    reference = scanner.mailbox()
+    reference = scanner.mailbox_as_written()
     scanner.space()
     extended = extended or scanner.next_is(b"(")
     patterns = _patterns(scanner) if scanner.next_is(b"(") else (scanner.list_mailbox(),)
@@ -56,14 +56,14 @@ def list_(scanner: Scanner) -> List:
 
 def lsub(scanner: Scanner) -> Lsub:
     """LSUB after its name."""
-    reference = scanner.mailbox()
+    reference = scanner.mailbox_as_written()
     scanner.space()
     return Lsub(scanner.tag, reference, scanner.list_mailbox())
 
 
 def xlist(scanner: Scanner) -> Xlist:
     """XLIST after its name."""
-    reference = scanner.mailbox()
+    reference = scanner.mailbox_as_written()
     scanner.space()
     return Xlist(scanner.tag, reference, scanner.list_mailbox())
 

@@ -169,7 +169,15 @@ class Scanner:
     # Things with a meaning of their own
 
     def mailbox(self) -> str:
-        """A mailbox name, decoded; INBOX in upper case (RFC 9051 §5.1)."""
+        """A mailbox name, decoded; INBOX in upper case (RFC 9051 §5.1).
+
+        A delimiter at its end is taken off: Thunderbird has been seen to add one.
+        """
+        name = self.mailbox_as_written()
+        return name.rstrip("/") or name
+
+    def mailbox_as_written(self) -> str:
+        """A mailbox name, decoded, with the delimiter that a reference may end in."""
         return self._name(self.astring("a mailbox name"))
 
     def list_mailbox(self) -> str:

@@ -96,6 +96,8 @@ def play(
     """Plays a session until so many octets came from the client."""
     server = Server()
     for at, step in enumerate(script):
+        if step.kind == "@":
+            getattr(server.reader, step.text)()
         if step.kind != "C":
             continue
         said = next((after.octets for after in script[at + 1 :] if after.kind in "CS"), b"")
