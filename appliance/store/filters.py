@@ -35,6 +35,15 @@ class Filters(Room):
         """Every message the owner has a place for."""
         return self._set(_OWNED, owner=owner)
 
+    def count_after(self, watermark: int) -> int:
+        """How many messages were admitted after one."""
+        (count,) = (
+            self._db.read()
+            .execute("SELECT count(*) FROM message WHERE seq > ?", (watermark,))
+            .fetchone()
+        )
+        return int(count)
+
     def seqs_removed(self, owner: str) -> array[int]:
         """Messages the owner had a place for and has none any more."""
         return self._set(_REMOVED, owner=owner)

@@ -1,0 +1,292 @@
+"""Catalog → index: what was admitted becomes findable, and stays so.
+
+The follower takes what is above the index's own watermark, in batches; the
+documents and the new watermark are one commit, so it may die at any moment and
+goes on where it was. The archive is only read. One message that cannot be read
+becomes a document with what the catalog knows of it, and never stops the rest.
+The index is disposable: a damaged one is named, put aside and built again while
+the old one, as far as it can, keeps answering.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from appliance.bell import Bell, Listener
+from appliance.errors import ApplianceError, StoreError
+from appliance.mail.attachment import Extractor
+from appliance.mail.types import Seq
+from appliance.search.extracted import Extracted
+from appliance.search.headers import Headers
+from appliance.search.shelf import WORDS, Shelf
+from appliance.search.words import document_of, header_text, poor_document
+from appliance.store import Archive, Message
+from index import Document, Index, IndexDamaged, IndexFault, fold
+
+_LOG = logging.getLogger("hauspost.follow")
+
+BATCH_DOCUMENTS: Final = 500
+BATCH_CHARACTERS: Final = 8 << 20
+_LOOK_S: Final = 1.0
+_PATIENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowProgress:
+    """Where the follower stands: ``done`` of ``total`` messages since it began."""
+
+    done: int
+    total: int
+    watermark: int
+    seconds: float
+
+
+Report = Callable[[FollowProgress], None]
+
+
+class Follower:
+    """The only writer of the index; a context manager.
+
+    ``index_path`` is the folder with everything that can be built again.
+    ``extractor`` gives the text inside an attachment (None: names only).
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        index_path: Path,
+        bell: Bell | None = None,
+        extractor: Extractor | None = None,
+    ) -> None:
+        self._archive = archive
+        self._shelf = Shelf(index_path)
+        self._bell = bell
+        self._extractor = extractor
+        self._open: _Volume | None = None
+        self.problem: str | None = None
+        """Why the index is behind, for the status page; None when all is well."""
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index; what was taken in is durable."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def watermark(self) -> int:
+        """The seq up to which everything is inside; opens the index."""
+        return self._volume().index.watermark()
+
+    def step(self, limit: int = BATCH_DOCUMENTS) -> int:
+        """Take in one batch of at most ``limit`` messages; how many there were, 0 when idle.
+
+        A damaged index is started over here. Raises IndexBusy when another
+        process follows, IndexDiskFull, StoreError.
+        """
+        try:
+            return self._take(self._volume(), limit)
+        except IndexDamaged as error:
+            _LOG.warning("%s: %s; the index is built again", error.path, error.reason)
+        self.close()
+        self._shelf.switch(self._shelf.fresh())
+        return self._take(self._volume(), limit)
+
+    def until_idle(self, report: Report | None = None, stop: threading.Event | None = None) -> int:
+        """Take in everything there is; how many documents that were."""
+        return self._all(self.step, self.watermark, report, stop)
+
+    def run(self, stop: threading.Event, report: Report | None = None) -> None:
+        """Follow until told to stop: at once when the bell rings, else every second.
+
+        Nothing but a bug ends it: a full disk, a busy index and a damaged
+        archive are waited out and named in ``problem``.
+        """
+        listener = self._bell.listen("follow") if self._bell is not None else None
+        try:
+            while not stop.is_set():
+                wait_s = _LOOK_S
+                try:
+                    self.until_idle(report, stop)
+                    self.problem = None
+                except (IndexFault, ApplianceError, OSError) as error:
+                    self._say(str(error))
+                    self.close()
+                    wait_s = _PATIENCE_S
+                self._wait(listener, stop, wait_s)
+        finally:
+            if listener is not None:
+                listener.close()
+            self.close()
+
+    def reindex(self, report: Report | None = None, stop: threading.Event | None = None) -> int:
+        """Build the index anew beside the old one and put it in its place; how many documents.
+
+        The old one answers until then; a follower in another process goes on
+        with the new one. Stopped before the end, nothing has changed.
+        """
+        folder = self._shelf.fresh()
+        fresh: _Volume | None = None
+        try:
+            fresh = _Volume(folder)
+            step = partial(self._take, fresh, BATCH_DOCUMENTS)
+            taken = self._all(step, fresh.index.watermark, report, stop)
+            fresh.close()
+            if stop is not None and stop.is_set():
+                self._shelf.discard(folder)
+                return taken
+            self.close()
+            self._shelf.switch(folder)
+        except BaseException:
+            if fresh is not None:
+                fresh.close()
+            self._shelf.discard(folder)
+            raise
+        return taken
+
+    # ---- inside -------------------------------------------------------------------------
+
+    def _all(
+        self,
+        step: Callable[[], int],
+        watermark: Callable[[], int],
+        report: Report | None,
+        stop: threading.Event | None,
+    ) -> int:
+        started = time.monotonic()
+        done = 0
+        while stop is None or not stop.is_set():
+            taken = step()
+            done += taken
+            if report is not None and (taken or not done):
+                at = watermark()
+                left = self._archive.count_after(at)
+                report(FollowProgress(done, done + left, at, time.monotonic() - started))
+            if not taken:
+                break
+        return done
+
+    def _volume(self) -> _Volume:
+        """The index that answers, open for writing; a new one when there is none."""
+        current = self._shelf.current()
+        if self._open is not None and self._open.folder != current:
+            self.close()  # another process built a new one, or somebody deleted it
+        if self._open is None:
+            if current is None:
+                current = self._shelf.fresh()
+                self._shelf.switch(current)
+            self._open = _Volume(current)
+        return self._open
+
+    def _take(self, volume: _Volume, limit: int) -> int:
+        """One batch into the index: headers first, they are good without the rest."""
+        watermark = volume.index.watermark()
+        if volume.headers.watermark() < watermark:
+            self._mend_headers(volume.headers, watermark)
+        seqs = self._archive.seqs_after(watermark, max(1, limit))
+        if not seqs:
+            return 0
+        tool = self._extractor
+        extracted = Extracted(self._shelf.path, tool) if tool is not None else None
+        try:
+            batch = list(self._batch(seqs, extracted))
+        finally:
+            if extracted is not None:
+                extracted.close()
+        volume.headers.add([(document.seq, header) for document, header in batch])
+        volume.index.add((document for document, _ in batch), batch[-1][0].seq)
+        return len(batch)
+
+    def _batch(
+        self, seqs: list[Seq], extracted: Extracted | None
+    ) -> Iterator[tuple[Document, str]]:
+        """Documents and folded headers of the first seqs, until they are enough for a commit."""
+        rows = self._archive.messages(seqs)
+        size = 0
+        for seq in seqs:
+            document, header = self._read(rows[seq], extracted)
+            yield document, header
+            size += len(document.text) + sum(len(one.text) for one in document.attachments)
+            if size >= BATCH_CHARACTERS:
+                return
+
+    def _read(self, message: Message, extracted: Extracted | None) -> tuple[Document, str]:
+        try:
+            octets = self._archive.octets(message.seq)
+            root = self._archive.structure(message.seq)
+            extract = extracted.text if extracted is not None else None
+            document = document_of(message, octets, root, extract)
+            return document, fold(header_text(octets[: message.header_size]))
+        except Exception as error:  # one failure stays one failure: it is found by what is known
+            _LOG.warning("message %d is indexed by its list entry alone: %s", message.seq, error)
+            return poor_document(message), ""
+
+    def _mend_headers(self, headers: Headers, watermark: int) -> None:
+        """Pack the headers of what is in the index, when their file was lost."""
+        while seqs := [
+            seq
+            for seq in self._archive.seqs_after(headers.watermark(), BATCH_DOCUMENTS)
+            if seq <= watermark
+        ]:
+            headers.add([(seq, self._header(seq)) for seq in seqs])
+
+    def _header(self, seq: Seq) -> str:
+        try:
+            return fold(header_text(self._archive.header(seq)))
+        except ApplianceError:
+            return ""
+
+    def _wait(self, listener: Listener | None, stop: threading.Event, wait_s: float) -> None:
+        """Until the bell rings or the time is over; never deaf to ``stop`` for over a second."""
+        until = time.monotonic() + wait_s
+        while not stop.is_set() and (left := until - time.monotonic()) > 0:
+            if listener is None:
+                stop.wait(min(left, _LOOK_S))
+            elif listener.wait(min(left, _LOOK_S)) and wait_s == _LOOK_S:
+                return
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            _LOG.warning("%s", problem)
+        self.problem = problem
+
+
+class _Volume:
+    """One index with the headers beside it, open for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index = Index(folder / WORDS, writable=True)
+        try:
+            self.headers = _headers(folder)
+        except BaseException:
+            self.index.close()
+            raise
+
+    def close(self) -> None:
+        """Close both."""
+        self.headers.close()
+        self.index.close()
+
+
+def _headers(folder: Path) -> Headers:
+    try:
+        headers = Headers(folder)
+        headers.check()
+        return headers
+    except (StoreError, sqlite3.DatabaseError) as error:
+        _LOG.warning("%s: the packed headers are built again", error)
+        Headers.destroy(folder)
+        return Headers(folder)

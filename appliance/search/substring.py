@@ -1,0 +1,121 @@
+"""IMAP's SEARCH TEXT and BODY: substrings of any kind, and never a message missed.
+
+RFC 9051 §6.4.4: a message matches if the string is a substring of the text, in
+any case. Ours is compared folded, as the index folds: case, accents and forms of
+a letter do not count. The words of the string name candidates in the index (its
+first may be the end of a word, its last the beginning of one); the candidates'
+text is then looked at, unless the index alone is certain. What the index cannot
+know (newer messages, strings of punctuation) is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+import zstandard
+
+from appliance.errors import ApplianceError, StoreError
+from appliance.mail.types import Seq
+from appliance.search.headers import Headers
+from appliance.search.words import body_text, header_text
+from appliance.store import Archive
+from index import Index, SeqSet, fold
+from index.analysis import spellings, unspaced, words
+from index.query import And, Infix, Query, Words
+
+Where = Literal["text", "body"]
+
+_WHOLE: Final = 64
+"""A piece of a word up to this length stands whole in some word of the index, however long
+the word it came from (``index.analysis.LONGEST``)."""
+_PHONE: Final = range(7, 16)
+
+
+class Substring:
+    """One search for one string."""
+
+    def __init__(self, archive: Archive, needle: str) -> None:
+        self._archive = archive
+        self._needle = fold(needle)
+        self._words = words(needle)
+
+    def found(
+        self, seqs: SeqSet, where: Where, index: Index | None, headers: Headers | None
+    ) -> set[int]:
+        """The seqs whose text (``body``: without the header) contains the string."""
+        if not self._needle:
+            return set(seqs)  # the empty string is a substring of any
+        known = index.watermark() if index is not None else 0
+        inside = seqs.between(0, known + 1)
+        found = self._bodies(inside, index) if index is not None else set()
+        found |= self._read(seqs.between(known + 1, 1 << 62), self._in_body)
+        if where == "text":
+            rest = SeqSet.from_iterable(seq for seq in seqs if seq not in found)
+            found |= self._headers(rest, headers)
+        return found
+
+    def _headers(self, seqs: SeqSet, headers: Headers | None) -> set[int]:
+        if headers is None:
+            return self._read(seqs, self._in_header)
+        try:
+            packed = headers.watermark()
+            found = headers.containing(self._needle, seqs.between(0, packed + 1))
+        except (StoreError, sqlite3.Error, zstandard.ZstdError):
+            # A damaged cache; the follower makes it anew.
+            return self._read(seqs, self._in_header)
+        return found | self._read(seqs.between(packed + 1, 1 << 62), self._in_header)
+
+    def _bodies(self, seqs: SeqSet, index: Index) -> set[int]:
+        candidates = self.candidates()
+        if candidates is None or not seqs:
+            return self._read(seqs, self._in_body)
+        certain = self._certain(seqs, index)
+        sure, unsure = certain or (SeqSet(), index.matching(candidates, seqs))
+        return set(sure) | self._read(unsure - sure, self._in_body)
+
+    def candidates(self) -> Query | None:
+        """What every body with the string matches; None if the string has no word in it."""
+        last = len(self._words) - 1
+        asked: list[Query] = []
+        for number, word in enumerate(self._words):
+            inner = 0 < number < last and len(word) <= _WHOLE
+            # Pairs of a script without spaces stand in the text as they stand here.
+            if inner or (unspaced(word) and len(word) > 1):
+                asked.append(Words("text", frozenset({word})))
+            elif len(word) > 2 or last < 2:
+                asked.append(Infix("text", word[:_WHOLE]))
+        return And(tuple(asked)) if asked else None
+
+    def _certain(self, seqs: SeqSet, index: Index) -> tuple[SeqSet, SeqSet] | None:
+        """(certain, to be looked at), when the string is a piece of one word; else None."""
+        if len(self._words) != 1 or self._words[0] != self._needle or len(self._needle) > _WHOLE:
+            return None
+        word = self._needle
+        if not word.isascii():
+            return None
+        if spellings(word) == (word,) and not word.isdigit():
+            return index.matching(Infix("text", word), seqs), SeqSet()
+        spelt = {found.text for found in index.expand("text", infix=word)}
+        # Telephone numbers are in the index as digits alone, and may be written otherwise.
+        phones = {found for found in spelt if found.isdigit() and len(found) in _PHONE}
+        sure = index.matching(Words("text", frozenset(spelt - phones)), seqs)
+        return sure, index.matching(Words("text", frozenset(phones)), seqs)
+
+    def _read(self, seqs: Iterable[int], contains: Callable[[Seq], bool]) -> set[int]:
+        found = set()
+        for seq in seqs:
+            try:
+                if contains(Seq(seq)):
+                    found.add(seq)
+            except ApplianceError:
+                continue  # damaged: it is named by verify, and the search goes on
+        return found
+
+    def _in_body(self, seq: Seq) -> bool:
+        text = body_text(self._archive.octets(seq), self._archive.structure(seq))
+        return self._needle in fold(text)
+
+    def _in_header(self, seq: Seq) -> bool:
+        return self._needle in fold(header_text(self._archive.header(seq)))

@@ -1,0 +1,100 @@
+"""The words of a message, as they are searched: one way to take them for the index, for
+snippets and for IMAP's substrings, so that the three never disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from appliance.mail.decoding import decoded
+from appliance.mail.header import decode, fields
+from appliance.mail.text import body_views, part_text, reader_text
+from appliance.mail.types import Octets, Part
+from appliance.store import Message
+from index import Attachment, Document
+from index.analysis import words
+
+Extract = Callable[[bytes, Part], str]
+"""The text inside a file: its octets, and the part that says what it claims to be."""
+
+_WORDLESS: Final = frozenset({"image", "audio", "video", "font"})
+_EARLIEST: Final = 1971
+_AHEAD: Final = timedelta(days=1)
+_MOST_ATTACHMENTS: Final = 200
+_HEADER_CHARACTERS: Final = 200_000
+
+
+def body_text(octets: Octets, root: Part) -> str:
+    """The text a reader sees, of messages inside the message too.
+
+    Where a message has two forms of its text, the lines of the HTML with words
+    that the plain one lacks come after it: senders put less into the one than
+    into the other.
+    """
+    text = reader_text(octets, root)
+    views = body_views(root)
+    if views.plain is None or views.html is None:
+        return text
+    known = set(words(text))
+    lines = part_text(octets, views.html).split("\n")
+    more = [line for line in lines if not known.issuperset(words(line))]
+    return "\n".join((text, *more)) if more else text
+
+
+def header_text(header: Octets) -> str:
+    """Every field in a line of its own, decoded, in the order they stand."""
+    lines = (f"{field.name}: {decode(field.body)}" for field in fields(header))
+    return "\n".join(lines)[:_HEADER_CHARACTERS]
+
+
+def date_of(message: Message) -> datetime:
+    """When a message is from: what its sender says, unless that cannot be."""
+    sent, arrived = message.sent, message.internal_date
+    if sent is None or sent.year < _EARLIEST or sent > arrived + _AHEAD:
+        return arrived
+    return sent
+
+
+def document_of(message: Message, octets: Octets, root: Part, extract: Extract | None) -> Document:
+    """Everything of a message that the index takes in."""
+    return _document(message, body_text(octets, root), tuple(_files(octets, root, extract)))
+
+
+def poor_document(message: Message) -> Document:
+    """What the catalog alone knows of a message whose octets cannot be read."""
+    return _document(message, message.preview, ())
+
+
+def _document(message: Message, text: str, attachments: tuple[Attachment, ...]) -> Document:
+    people = (
+        ("from", message.sender),
+        ("to", message.recipients),
+        ("cc", message.copied),
+        ("cc", message.blind),
+    )
+    return Document(
+        seq=message.seq,
+        date=int(date_of(message).timestamp()),
+        subject=message.subject,
+        people=tuple((role, given) for role, given in people if given),
+        text=text,
+        attachments=attachments,
+        ids=tuple(name for name in (message.message_id, message.list_id) if name),
+    )
+
+
+def _files(octets: Octets, root: Part, extract: Extract | None) -> Iterator[Attachment]:
+    """The files of a message and of those inside it, with the text in them."""
+    waiting = [root]
+    left = _MOST_ATTACHMENTS
+    while waiting and left > 0:
+        for _, part in body_views(waiting.pop()).attachments[:left]:
+            left -= 1
+            text = ""
+            if part.media_type == "message" and part.parts:
+                waiting.append(part.parts[0])  # its text is in the text of the message
+            elif extract is not None and part.media_type not in _WORDLESS:
+                text = extract(decoded(octets, part), part)
+            if text or part.filename:
+                yield Attachment(part.filename or "", text)
