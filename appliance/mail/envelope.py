@@ -16,9 +16,9 @@ from appliance.mail.charset import decode_text
 from appliance.mail.header import Field, decode, unfold
 from appliance.mail.types import Address, Envelope
 
-MAX_ADDRESSES: Final = 20_000
+MAX_ADDRESSES: Final = 10_000
 """Addresses kept of one kind of field; a larger list is no letter a household gets."""
-MAX_TOKENS: Final = 250_000
+MAX_TOKENS: Final = 120_000
 """Words and marks read of one kind of field."""
 _QUOTED_LIMIT: Final = 1000
 

@@ -14,6 +14,7 @@ import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from appliance.mail.charset import clean, decode_text
@@ -49,6 +50,8 @@ _FILE_NAMES = frozenset({b"filename", b"name"})
 _BYTE = [bytes([n]) for n in range(256)]
 MAX_FIELDS: Final = 50_000
 """Fields read of one header section; the rest stays octets."""
+MAX_PARAMETERS: Final = 10_000
+"""Parameters read of one field."""
 _BARE_CR_LIMIT = 64 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -197,7 +200,7 @@ def raw_parameters(body: bytes) -> tuple[str, RawParameters]:
     plain: dict[bytes, bytes] = {}
     extended: dict[bytes, list[tuple[int, bool, bytes]]] = {}
     found = _PARAMETER.finditer(body, len(head)) if semicolon else ()
-    for match in found:
+    for match in islice(found, MAX_PARAMETERS):
         quoted, bare = match.group(2), match.group(3)
         section = _SECTION.fullmatch(match.group(1).lower())
         if section is None:

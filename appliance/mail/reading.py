@@ -25,6 +25,7 @@ _SUBJECT_LIMIT: Final = 10_000
 _VARIANT_FIELDS: Final = ("message-id", "from", "date", "subject")
 _VARIANT_SIZE: Final = 16
 _PREVIEW_LENGTH: Final = 200
+_PREVIEW_WITHIN: Final = 1 << 17
 _T = TypeVar("_T")
 
 
@@ -145,7 +146,7 @@ def _list_id(found: tuple[Field, ...]) -> str | None:
 
 
 def _preview(octets: Octets, root: Part) -> str:
-    return preview(reader_text(octets, root), _PREVIEW_LENGTH)
+    return preview(reader_text(octets, root, _PREVIEW_WITHIN), _PREVIEW_LENGTH)
 
 
 def _variant(octets: Octets, found: tuple[Field, ...], root: Part, message_id: str | None) -> bytes:

