@@ -75,7 +75,7 @@ async def append(client: Client, command: Append, spools: Sequence[Spool]) -> No
     """APPEND of one message or more; ``spools`` hold those that were streamed, in order."""
     owner, waiting = client.person(), list(spools)
     receipts, uidvalidity = await client.blocking(_admitted, client, owner, command, waiting)
-    client.services.hub.changed()
+    client.committed()
     uids = [receipt.place.uid for receipt in receipts if receipt.place is not None]
     code = responses.append_uid(uidvalidity, uids)
     # The client that appends to its selected mailbox hears EXISTS before the OK.

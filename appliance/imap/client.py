@@ -173,6 +173,11 @@ class Client:
         cells = selected.uids[at], flags_cell(selected.flags[at]), modseq
         return b"* %d FETCH (UID %d %b%b)\r\n" % (at + 1, *cells)
 
+    def committed(self) -> None:
+        """This session changed the archive: look before the next answer, and wake the others."""
+        self.woken.set()
+        self.services.hub.changed()
+
     def looked(self) -> None:
         """The archive is about to be looked at: what the hub says from now on is news."""
         self.woken.clear()

@@ -15,6 +15,7 @@ from appliance.imap import sections
 from appliance.mail.decoding import from_base64, from_quoted_printable
 from appliance.mail.types import Octets, Part, Seq
 from appliance.store import Archive
+from appliance.wire import imap_responses as responses
 from appliance.wire.imap_fetch_items import BinarySection, BinarySize, BodySection, SectionText
 
 SectionItem = BodySection | BinarySection | BinarySize
@@ -69,15 +70,13 @@ class Contents:
         yield from self._between(start, end)
 
     def _binary(self, item: BinarySection) -> Iterator[Octets]:
-        octets: Octets | None = self._decoded(item.part)
+        octets = self._decoded(item.part)
         if octets is None:
             yield item.answer + b" NIL"
             return
         if item.partial is not None:
-            octets = memoryview(octets)[item.partial[0] : sum(item.partial)]
-        # A literal8, because no other literal may have a NUL (RFC 3516 §4.2).
-        yield b"%b ~{%d}\r\n" % (item.answer, len(octets))
-        yield octets
+            octets = octets[item.partial[0] : sum(item.partial)]
+        yield responses.binary_item(item.answer, octets)
 
     def _between(self, start: int, end: int) -> Iterator[Octets]:
         if self.size <= HELD_OCTETS:

@@ -69,7 +69,7 @@ async def close(client: Client, command: Close) -> None:
     selected = client.mailbox()
     if not selected.read_only:
         await client.blocking(_expunged_quietly, client.services.archive, selected)
-        client.services.hub.changed()
+        client.committed()
     client.forget_mailbox()
     await client.ok(command.tag, "CLOSE completed")
 
@@ -96,7 +96,7 @@ async def delete(client: Client, command: Delete) -> None:
     archive, owner = client.services.archive, client.person()
     found = await client.blocking(archive.mailbox, owner, command.mailbox)
     await client.blocking(archive.delete, found.id)
-    client.services.hub.changed()
+    client.committed()
     await client.done(command.tag, "DELETE completed")
 
 
@@ -104,7 +104,7 @@ async def rename(client: Client, command: Rename) -> None:
     """RENAME, with all that is below; INBOX's mail moves and INBOX stays (RFC 9051 §6.3.6)."""
     rename_ = client.services.archive.rename
     await client.blocking(rename_, client.person(), command.mailbox, command.new_name)
-    client.services.hub.changed()
+    client.committed()
     await client.done(command.tag, "RENAME completed")
 
 

@@ -48,7 +48,7 @@ async def fetch(client: Client, command: Fetch) -> None:
             await client.connection.send_pieces(pieces)
     finally:
         if rendering.marked:
-            client.services.hub.changed()
+            client.committed()
     if rendering.unreadable:
         some = ", ".join(map(str, rendering.unreadable[:5]))
         raise Refused(
@@ -72,7 +72,7 @@ async def store(client: Client, command: Store) -> None:
         frozenset(command.flags),
         command.unchanged_since,
     )
-    client.services.hub.changed()
+    client.committed()
     changed = {at for place in result.changed if (at := selected.index(place.uid)) is not None}
     for place in result.changed:
         selected.set(place)
@@ -99,7 +99,7 @@ async def copy(client: Client, command: Copy) -> None:
     copied = await client.blocking(
         _transferred, client.services.archive, client.person(), selected, uids, command
     )
-    client.services.hub.changed()
+    client.committed()
     await client.done(command.tag, "COPY completed", _copyuid(copied))
 
 
@@ -110,7 +110,7 @@ async def move(client: Client, command: Move) -> None:
     copied = await client.blocking(
         _transferred, client.services.archive, client.person(), selected, uids, command
     )
-    client.services.hub.changed()
+    client.committed()
     # COPYUID comes before the EXPUNGEs, untagged (RFC 6851 §4.3).
     code = _copyuid(copied)
     lines = [b"* OK [%b] Moved\r\n" % code] if code else []
@@ -126,7 +126,7 @@ async def expunge(client: Client, command: Expunge) -> None:
     if command.uids is not None:
         uids = selected.uids_in(selected.spans(command.uids, True))
     gone = await client.blocking(client.services.archive.expunge, selected.mailbox.id, uids)
-    client.services.hub.changed()
+    client.committed()
     await client.send(*(b"* %d EXPUNGE\r\n" % msn for msn in selected.expunged(gone)))
     await client.done(command.tag, "EXPUNGE completed")
 
