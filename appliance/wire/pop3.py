@@ -29,7 +29,7 @@ import binascii
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from appliance.errors import RemoteProtocolError, TryLater, UsageError
@@ -100,6 +100,11 @@ class _Expected:
     command: str
     msn: int | None = None
     list_reader: ListReader | None = None
+    secret: bytes = field(default=b"", repr=False)
+
+    def said(self, text: str) -> str:
+        """What the server said, for people; some servers repeat the command with its password."""
+        return text.replace(_shown(self.secret), "…") if self.secret else text
 
 
 class Pop3Machine:
@@ -144,7 +149,8 @@ class Pop3Machine:
 
     def send_pass(self, password: str) -> bytes:
         """Answered by Ok, or Err; RFC 1939 §7 lets a password hold spaces."""
-        return self._send(_Expected("PASS"), b"PASS", _argument("password", password))
+        secret = _argument("password", password)
+        return self._send(_Expected("PASS", secret=secret), b"PASS", secret)
 
     def send_auth(self, mechanism: str, initial: bytes | None = None) -> bytes:
         """Answered by Challenge (see ``send_response``), Ok or Err (RFC 5034).
@@ -153,9 +159,10 @@ class Pop3Machine:
         that does not take one wants None and then asks by a Challenge.
         """
         words = [_argument("mechanism", mechanism)]
+        secret = base64.b64encode(initial or b"")
         if initial is not None:
-            words.append(base64.b64encode(initial) or b"=")
-        return self._send(_Expected("AUTH"), b"AUTH", *words)
+            words.append(secret or b"=")
+        return self._send(_Expected("AUTH", secret=secret), b"AUTH", *words)
 
     def send_response(self, octets: bytes | None) -> bytes:
         """The answer to a Challenge; None gives the exchange up (RFC 5034 §4)."""
@@ -276,9 +283,9 @@ class Pop3Machine:
         text = _shown(octets.strip(b" "))
         found = _CODE.match(text)
         if found is None:
-            return Err(expected.command, text, None, expected.msn)
-        code = found[1].upper()
-        return Err(expected.command, text[found.end() :], code, expected.msn)
+            return Err(expected.command, expected.said(text), None, expected.msn)
+        code, text = found[1].upper(), text[found.end() :]
+        return Err(expected.command, expected.said(text), code, expected.msn)
 
     def _accepted(self, expected: _Expected, octets: bytes) -> Event | None:
         if expected.command in ("RETR", "TOP"):
@@ -302,7 +309,7 @@ class Pop3Machine:
             case "STLS" if len(self._buffer):
                 # It came outside TLS and would be read as if from inside (RFC 2595 §4).
                 raise self._error("the server sent octets between STLS and TLS")
-        return Ok(expected.command, _shown(text))
+        return Ok(expected.command, expected.said(_shown(text)))
 
     def _maildrop_status(self, text: bytes) -> MaildropStatus:
         numbers = [number(word) for word in text.split()[:2]]

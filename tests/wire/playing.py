@@ -15,6 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypothesis import settings
+
+steady = settings(deadline=None, derandomize=True)
+"""For properties: the same examples each time, and no clock that a busy machine can miss."""
+
 HERE = Path(__file__).parent / "transcripts"
 
 

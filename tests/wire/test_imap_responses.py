@@ -21,6 +21,7 @@ from appliance.wire.imap_dates import date_octets, date_time_octets, parse_date,
 from appliance.wire.imap_scanner import Scanner
 from appliance.wire.imap_sets import SequenceSet, merged
 from appliance.wire.imap_syntax import Pieces
+from tests.wire.playing import steady
 
 NOON = datetime(1996, 7, 7, 2, 44, 25, tzinfo=timezone(timedelta(hours=-7)))
 
@@ -116,12 +117,14 @@ def scanner_of(octets: bytes) -> Scanner:
     return Scanner("a", pieces)
 
 
+@steady
 @given(st.binary().filter(lambda octets: b"\0" not in octets))
 def test_a_string_comes_back_as_it_was(octets: bytes) -> None:
     assert scanner_of(r.string(octets)).string("it") == octets
     assert scanner_of(r.astring(octets)).astring("it") == octets
 
 
+@steady
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_mailbox_name_comes_back_as_it_was(name: str) -> None:
     octets = imap_utf7.encode(name)
@@ -132,6 +135,7 @@ def test_a_mailbox_name_comes_back_as_it_was(name: str) -> None:
         assert scanner_of(r.mailbox(name)).mailbox() == name
 
 
+@steady
 @given(st.binary())
 def test_no_octets_of_a_name_are_lost(octets: bytes) -> None:
     name = imap_utf7.decode(octets)
@@ -162,6 +166,7 @@ def test_a_name_that_is_not_modified_utf7_stays_as_written(octets: bytes, name: 
 SPANS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=6).map(tuple)
 
 
+@steady
 @given(SPANS, st.integers(0, 10))
 def test_ranges_hold_the_numbers_of_the_set(
     spans: tuple[tuple[int, int], ...], highest: int
@@ -195,6 +200,7 @@ def test_an_empty_mailbox_has_nothing_in_any_set_with_a_star() -> None:
     assert SequenceSet(((559, 0),)).existing(100) == [(100, 100)]
 
 
+@steady
 @given(st.sets(st.integers(1, 60)))
 def test_a_written_set_is_read_as_the_same_numbers(numbers: set[int]) -> None:
     octets = r.sequence_set(sorted(numbers))
@@ -214,6 +220,7 @@ def test_a_set_of_a_large_mailbox_is_written_in_linear_time() -> None:
     assert time.process_time() - began < 5
 
 
+@steady
 @given(st.dates(), st.datetimes(timezones=st.just(UTC)), st.integers(-1439, 1439))
 def test_dates_come_back_as_they_were(day: date, moment: datetime, minutes: int) -> None:
     assert parse_date(date_octets(day)) == day

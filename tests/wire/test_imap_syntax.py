@@ -14,6 +14,7 @@ from appliance.wire.buffer import LineTooLong, LocalProtocolError, ReceiveBuffer
 from appliance.wire.imap_commands import Append, BadCharset, BadCommand, Literal
 from appliance.wire.imap_grammar import append_mailbox, parse
 from appliance.wire.imap_syntax import (
+from tests.wire.playing import steady
     AFTER_LOGIN,
     BEFORE_LOGIN,
     BadLine,
@@ -215,6 +216,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@steady
 @given(
     st.lists(FRAGMENTS | st.binary(max_size=5), max_size=60).map(b"".join),
     st.integers(1, 40),

@@ -35,7 +35,7 @@ from appliance.wire.pop3 import (
     sasl_plain,
     sasl_xoauth2,
 )
-from tests.wire.playing import Step, steps, transcripts
+from tests.wire.playing import Step, steady, steps, transcripts
 
 Cut = Callable[[bytes], Iterable[bytes]]
 
@@ -169,6 +169,7 @@ def stuffed(octets: bytes) -> bytes:
     return octets.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 
+@steady
 @given(
     lines=st.lists(st.text(alphabet=".\r\n\0aÿ", max_size=6)),
     sizes=st.lists(st.integers(1, 5), min_size=1),
@@ -191,6 +192,7 @@ def test_any_message_comes_out_as_it_was_however_it_was_cut(
     assert gathered(events) == [*chunks, MessageEnd(1, len(message)), Ok("NOOP", "next")]
 
 
+@steady
 @given(st.binary(max_size=300), st.integers(0, 10))
 def test_arbitrary_octets_never_crash_the_machine(octets: bytes, pick: int) -> None:
     machine = greeted()
@@ -352,6 +354,16 @@ def test_no_password_is_in_a_repr() -> None:
     machine.send_user("me")
     machine.send_pass("hunter2")
     assert "hunter2" not in repr(machine) + repr(vars(machine))
+
+
+def test_a_password_the_server_repeats_is_in_no_event() -> None:
+    machine = greeted()
+    machine.send_pass("hunter2")
+    (err,) = machine.receive(b"-ERR [AUTH] unknown: PASS hunter2\r\n")
+    assert err == Err("PASS", "unknown: PASS …", "AUTH")
+    sent = machine.send_auth("PLAIN", sasl_plain("me", "hunter2"))
+    (ok,) = machine.receive(b"+OK to" + sent[4:])
+    assert ok == Ok("AUTH", "to PLAIN …")
 
 
 def test_sasl_responses_are_as_their_documents_say() -> None:
