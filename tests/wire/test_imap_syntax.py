@@ -14,7 +14,6 @@ from appliance.wire.buffer import LineTooLong, LocalProtocolError, ReceiveBuffer
 from appliance.wire.imap_commands import Append, BadCharset, BadCommand, Literal
 from appliance.wire.imap_grammar import append_mailbox, parse
 from appliance.wire.imap_syntax import (
-from tests.wire.playing import steady
     AFTER_LOGIN,
     BEFORE_LOGIN,
     BadLine,
@@ -27,6 +26,7 @@ from tests.wire.playing import steady
     LiteralEnd,
     LiteralWanted,
 )
+from tests.wire.playing import steady
 
 SMALL = ImapLimits(
     line_octets=64,
