@@ -24,8 +24,9 @@ from statistics import quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from index import All, Document, Index, Infix, Order, SeqSet, Term, parse, snippet
+from index import All, Document, Index, Infix, Order, SeqSet, Term, parse
 from index.query import Query
+from index.snippet import snippet
 
 _PIECES = (
     "be ge ver ent rech nung strom haus ver trag mie te kin der schu le gar ten ar beit zeit "

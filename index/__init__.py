@@ -36,7 +36,6 @@ from index.query import (
     resolve,
 )
 from index.seqset import SeqSet
-from index.snippet import snippet
 
 __all__ = [
     "FIELDS",
@@ -77,6 +76,5 @@ __all__ = [
     "fold",
     "parse",
     "resolve",
-    "snippet",
     "terms_of",
 ]

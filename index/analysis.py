@@ -19,7 +19,7 @@ from dataclasses import dataclass
 LONGEST = 256
 """Longer runs are cut into overlapping words of this many characters."""
 _OVERLAP = 64
-_REMEMBERED = 20_000
+_REMEMBERED = 65_536
 
 # Letters that Unicode does not take apart.
 _PLAIN = {

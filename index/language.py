@@ -188,6 +188,8 @@ class _Parser:
     def _alternatives(self, field: str | None, depth: int) -> Query | None:
         parts = [self._joined(field, depth)]
         while self._operator(1, 4):
+            while self._operator(1, 4):
+                pass
             parts.append(self._joined(field, depth))
         found = [part for part in parts if part is not None]
         if len(found) < 2:
@@ -197,6 +199,8 @@ class _Parser:
     def _joined(self, field: str | None, depth: int) -> Query | None:
         parts = [self._unit(field, depth)]
         while self._operator(2, 5):
+            while self._operator(2, 5):
+                pass
             parts.append(self._unit(field, depth))
         found = [part for part in parts if part is not None]
         if len(found) < 2:

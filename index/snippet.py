@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from index import query as asked
-from index.analysis import Token, composed, skeleton, spellings, terms_of, unspaced, words
+from index.analysis import Token, composed, phones, skeleton, spellings, terms_of, unspaced, words
 from index.plan import is_compound
 from index.query import Query
 from index.vocabulary import distance_of, reach, stems
@@ -81,6 +81,7 @@ def _rule(
             yield tuple(partial(_same, skeleton(part)) for part in words(text))
         case asked.Term(_, text, exact):
             parts = words(text)
+            yield from ((partial(_same, number),) for number in phones(text))
             if len(parts) == 1 and unspaced(parts[0]) and len(parts[0]) == 1:
                 yield (partial(_contains, (parts[0],)),)
             elif len(parts) == 1 and not exact:
@@ -119,15 +120,19 @@ def _marks(text: str, rules: Sequence[Rule]) -> list[tuple[int, int, int]]:
     rules = [rule for rule in rules if rule]
     if not rules:
         return []
-    distinct = set(words(text))
+    numbers = set(phones(text))
+    distinct = numbers.union(words(text))
     fitting = [[{word for word in distinct if one(word)} for one in rule] for rule in rules]
     if not any(all(rule) for rule in fitting):
         return []
     tokens = terms_of(text)
+    # A telephone number stands across its parts: no phrase goes through it.
+    plain = [t for t in tokens if t.text not in numbers or t.end - t.start == len(t.text)]
     found: list[tuple[int, int, int]] = []
     for number, rule in enumerate(fitting):
         if all(rule):
-            found += [(*hit, number) for hit in _hits(tokens, rule)]
+            places = tokens if len(rule) == 1 else plain
+            found += [(*hit, number) for hit in _hits(places, rule)]
     marks: list[tuple[int, int, int]] = []
     for start, end, number in sorted(found, key=lambda hit: (hit[0], -hit[1])):
         if not marks or start >= marks[-1][1]:

@@ -58,11 +58,11 @@ def test_every_query_finds_what_the_model_finds(seed: int, tmp_path: Path) -> No
     rng = random.Random(seed)
     model = Model()
     with Index(tmp_path / "index", writable=True) as index:
-        history(index, model, rng, 30)
+        history(index, model, rng, 24)
         assert index.watermark() == model.watermark
         assert len(index) == len(model.inside)
         index.verify()
-        for number in range(90):
+        for number in range(60):
             asked = query(rng)
             within = EVERYONE
             if number % 3 == 0:
