@@ -84,7 +84,7 @@ def open_session(
 ) -> Session:
     """A signed-in session. Raises RemoteError and its kinds, UsageError, ConfigError, Stopped."""
     check_account(account)
-    target = Target(account.host, account.port, account.tls, getattr(account, "pin", None))
+    target = Target(account.host, account.port, account.tls, account.pin)
     kind = ImapSession if account.protocol == "imap" else Pop3Session
     return kind.open(target, account.user, password, spool, timeouts, stop)
 

@@ -22,7 +22,7 @@ RESERVED = frozenset({"smtp", "append", "import", "imap", "pop3", "web", "local"
 SHORTEST_PERIOD_S = 10
 _COLUMNS = (
     "name, person, protocol, host, port, tls, user, every_s, remove_after_days, mailboxes, "
-    "enabled, created"
+    "enabled, created, pin"
 )
 
 
@@ -32,7 +32,9 @@ class Account:
 
     ``protocol`` is imap or pop3, ``tls`` implicit, starttls or none.
     ``remove_after_days`` None = never remove anything from the server.
-    ``mailboxes`` are globs (IMAP). ``created`` is set when it is added.
+    ``mailboxes`` are globs (IMAP). ``created`` is set when it is added. ``pin`` is
+    the SHA-256 fingerprint of the server's certificate or the path of a PEM file with
+    its authority, for home servers; None = what this machine trusts.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Account:
     mailboxes: tuple[str, ...] = ("*",)
     enabled: bool = True
     created: datetime | None = None
+    pin: str | None = None
 
 
 class Accounts:
@@ -102,7 +105,7 @@ class Accounts:
                 raise UsageError(f"there is an account {taken.name} already")
             connection.execute(
                 f"INSERT INTO account ({_COLUMNS}, sealed) "  # noqa: S608 - a constant
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*_row(replace(account, created=created)), seal()),
             )
         return self.get(account.name)
@@ -115,7 +118,7 @@ class Accounts:
             connection.execute(
                 "UPDATE account SET person = ?, protocol = ?, host = ?, port = ?, tls = ?, "
                 "user = ?, every_s = ?, remove_after_days = ?, mailboxes = ?, enabled = ?, "
-                "created = ?, sealed = coalesce(?, sealed) WHERE name = ?",
+                "created = ?, pin = ?, sealed = coalesce(?, sealed) WHERE name = ?",
                 (*values[1:], sealed, before.name),
             )
 
@@ -165,6 +168,8 @@ def checked_account(account: Account) -> Account:
     _require(days is None or 0 <= days <= 36500, name, "remove-after", "never or days", days)
     globs = account.mailboxes and all(g and g.isprintable() for g in account.mailboxes)
     _require(bool(globs), name, "mailboxes", "one or more globs", account.mailboxes)
+    pinned = account.pin is None or (account.pin.isprintable() and 0 < len(account.pin) <= 4096)
+    _require(pinned, name, "pin", "a fingerprint or the path of a PEM file", account.pin)
     return account
 
 
@@ -186,15 +191,16 @@ def _row(account: Account) -> tuple[Any, ...]:
     return (
         *(account.name, account.person, account.protocol, account.host, account.port),
         *(account.tls, account.user, account.every_s, account.remove_after_days),
-        *(mailboxes, account.enabled, stamp(account.created)),
+        *(mailboxes, account.enabled, stamp(account.created), account.pin),
     )
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    name, person, protocol, host, port, tls, user, every_s, days, mailboxes, enabled, at = row
+    name, person, protocol, host, port, tls, user, every_s, days, mailboxes, enabled, at, pin = row
     return Account(
         *(name, person, protocol, host, port, tls, user, every_s, days),
         mailboxes=tuple(json.loads(mailboxes)),
         enabled=bool(enabled),
         created=moment(at),
+        pin=pin,
     )

@@ -99,4 +99,9 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create,)
+def _pin(connection: sqlite3.Connection) -> None:
+    # The certificate a home server shows: its fingerprint, or its authority's file.
+    connection.execute("ALTER TABLE account ADD COLUMN pin TEXT")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create, _pin)

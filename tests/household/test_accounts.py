@@ -223,3 +223,24 @@ def test_a_rotation_cut_short_leaves_everything_open(
         household.rotate_key()
         assert household.account_password(GMAIL.name) == SECRET
     assert len(key_of(tmp_path).read_text().splitlines()) == 2
+
+
+def test_a_pinned_certificate_is_kept_with_the_account(fetching: Household) -> None:
+    fingerprint = ":".join(["ab"] * 32)
+    fetching.update_account(replace(fetching.account(GMAIL.name), pin=fingerprint))
+    assert fetching.account(GMAIL.name).pin == fingerprint
+    with pytest.raises(UsageError, match="pin: must be"):
+        fetching.update_account(replace(fetching.account(GMAIL.name), pin="a\nb"))
+
+
+def test_a_household_without_pins_is_opened(tmp_path: Path) -> None:
+    with Household(tmp_path, cost=CHEAP) as household:
+        household.add_person("anna", "a long password")
+        household.add_account(GMAIL, SECRET)
+    with sqlite3.connect(tmp_path / "household.sqlite3") as file:
+        file.execute("ALTER TABLE account DROP COLUMN pin")
+        file.execute("PRAGMA user_version = 1")
+    file.close()
+    with Household(tmp_path, cost=CHEAP) as household:
+        assert household.account(GMAIL.name).pin is None
+        assert household.account_password(GMAIL.name) == SECRET
