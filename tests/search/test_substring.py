@@ -133,7 +133,7 @@ def test_real_mail_answers_as_if_every_message_was_read(corpora: Path, tmp_path:
         archive.provision("anna")
         import_paths(sample, archive, "anna", "Torture")
         follower.until_idle()
-        searcher = Searcher(archive, index)
+        searcher = Searcher(archive, tmp_path / "index")
         seqs = [int(seq) for seq in archive.seqs_after(0, 1000)]
         bodies: dict[int, str] = {}
         headers: dict[int, str] = {}
