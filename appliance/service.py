@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from appliance.bell import Bell
-from appliance.certificate import CertificateFiles, ensure_certificate
+from appliance.certificate import CertificateFiles, ensure_certificate, server_context
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.household import Household
@@ -94,25 +94,30 @@ def _opened(config: Config) -> Iterator[tuple[Bell, Archive, Household]]:
 
 
 def _mail(config: Config, stop: threading.Event) -> None:
+    from appliance.demo.provider import Provider
     from appliance.fetch import Fetcher
     from appliance.imap import ImapServer
     from appliance.schedule import Schedule
     from appliance.search import Searcher
-    from appliance.smtp import Receiver
+    from appliance.smtp.receive import Receiver
 
     for left in config.spool.iterdir():
         left.unlink(missing_ok=True)  # a message in progress when the power went
     with _opened(config) as (bell, archive, household), ExitStack() as stack:
-        certificate = certificate_of(config)
         searcher = Searcher(archive, config.index)
         stack.callback(searcher.close)
-        imap = ImapServer(archive, household, searcher, config, bell, config.spool, certificate)
+        imap = ImapServer(archive, household, searcher, config, bell, config.spool)
         fetcher = Fetcher(household, archive, config, bell)
         schedule = Schedule(household, fetcher, bell)
         if config.smtp_port:
-            receiver = Receiver(archive, household, config, config.spool, certificate)
+            context = server_context(certificate_of(config))
+            receiver = Receiver(archive, household, config, config.spool, tls=context)
             receiver.start()
             stack.callback(receiver.stop)
+        if Provider.there(config.data):
+            provider = Provider(config.data)
+            provider.start()
+            stack.callback(provider.stop)
         schedule.start()
         stack.callback(schedule.stop)
         stack.callback(fetcher.stop)
