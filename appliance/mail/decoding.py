@@ -14,6 +14,8 @@ from appliance.mail.charset import decode_text
 from appliance.mail.types import Octets, Part
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_PADDING = re.compile(rb"=[=\s]*+")
+_SHORTEST_PIECE: Final = 20
 _QP = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*+(?:\r*+\n|\r|\Z))")
 _QP_LOOSE_END = re.compile(rb"[ \t]\r*+\n")
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*\r*\n", re.M)
@@ -54,13 +56,29 @@ def decoded_text(octets: Octets, part: Part, limit: int | None = None) -> str:
 
 
 def from_base64(body: bytes) -> bytes:
-    """RFC 2045 §6.8: other characters are skipped; after padding nothing follows."""
+    """RFC 2045 §6.8: other characters are skipped; after padding only more base64 counts.
+
+    Some programs encode a file in pieces, each padded; a list's footer is text.
+    """
+    padding = _PADDING.search(body)
+    if padding is None or padding.end() == len(body):
+        return _base64_piece(body)
+    pieces = [_base64_piece(body[: padding.start()])]
+    for piece in _PADDING.split(body[padding.end() :]):
+        joined = piece.replace(b"\r", b"").replace(b"\n", b"")
+        if len(joined) < _SHORTEST_PIECE or _NOT_BASE64.search(joined):
+            break
+        pieces.append(_base64_piece(joined))
+    return b"".join(pieces)
+
+
+def _base64_piece(body: bytes) -> bytes:
     try:
         return binascii.a2b_base64(body)
     except binascii.Error:
         pass
     # No or wrong padding: what makes whole octets counts.
-    body = _NOT_BASE64.sub(b"", body.partition(b"=")[0])
+    body = _NOT_BASE64.sub(b"", body)
     body = body[: len(body) - (1 if len(body) % 4 == 1 else 0)]
     return binascii.a2b_base64(body + b"=" * (-len(body) % 4))
 

@@ -18,7 +18,7 @@ from xml.parsers import expat
 
 from appliance.mail.charset import clean, decode_text
 from appliance.mail.decoding import from_quoted_printable
-from appliance.mail.header import decode, fields, first
+from appliance.mail.header import decode, fields, first, parameterised
 from appliance.mail.html import html_text
 from appliance.mail.structure import structure_of
 from appliance.mail.text import reader_text
@@ -64,12 +64,19 @@ class _Enough(Exception):
 
 
 def extract(media_type: str, filename: str | None, octets: bytes, limits: Limits) -> AttachmentText:
-    """The text of one file. Never raises but MemoryError."""
+    """The text of one file. Never raises but MemoryError.
+
+    ``media_type`` may have a charset parameter, as in a Content-Type field.
+    """
+    media_type, params = parameterised(media_type.encode("utf-8", "replace"))
+    charset = dict(params).get("charset")
     if len(octets) > limits.input_octets:
         return AttachmentText("", failure="the file is too large to read its text")
     reader = _reader(media_type.lower(), (filename or "").lower(), octets)
     if reader is None:
         return AttachmentText("", failure="no text can be read from this kind of file")
+    if charset and reader in (_plain, _html, _calendar):
+        octets = decode_text(octets, charset).encode("utf-8")
     out = _Text(limits.text_characters)
     pages: int | None = None
     failure: str | None = None

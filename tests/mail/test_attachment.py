@@ -49,6 +49,9 @@ CARD = (
 )
 FILES = [
     pytest.param("text/plain", "a.txt", "Grüße".encode("latin-1"), "Grüße", id="text"),
+    pytest.param(
+        "text/plain; charset=koi8-r", "a.txt", "Привет".encode("koi8-r"), "Привет", id="charset"
+    ),
     pytest.param("application/octet-stream", "A.CSV", b"a;b\n1;2", "a;b\n1;2", id="by its ending"),
     pytest.param("text/x-log", None, b"a log", "a log", id="by its type"),
     pytest.param("text/html", "x", b"<p>a<script>b</script>", "a", id="HTML"),

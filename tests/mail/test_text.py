@@ -201,6 +201,7 @@ def test_flowed_text_with_delsp() -> None:
         (b"S G*V-s!bG8=", b"Hello"),
         (b"SGVsbG8=\nA footer of the list", b"Hello"),
         (b"SGVsbG8hS", b"Hello!"),
+        (b"SGVsbG8=\nSGVsbG8gSGVsbG8gSGVsbG8=\n", b"HelloHello Hello Hello"),
         (b"", b""),
         (b"====", b""),
     ],
