@@ -7,17 +7,20 @@ it is closed, or when the person's password changes.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from appliance.database import Database, moment, stamp
+from appliance.errors import StoreError
 from appliance.household.text import scrubbed
 
 IDLE = timedelta(days=14)
 ABSOLUTE = timedelta(days=90)
 _SEEN_NOTED_EVERY = timedelta(hours=1)
 _LONGEST_AGENT = 200
+_log = logging.getLogger("hauspost.household")
 
 
 class Sessions:
@@ -57,10 +60,7 @@ class Sessions:
         if now - seen > IDLE or now - opened > ABSOLUTE:
             return None
         if now - seen > _SEEN_NOTED_EVERY:
-            with self._database.write() as connection:
-                connection.execute(
-                    "UPDATE session SET seen = ? WHERE digest = ?", (stamp(now), digest)
-                )
+            self._note_use(digest, now)
         return name
 
     def close(self, token: str) -> None:
@@ -72,6 +72,16 @@ class Sessions:
         """End every session of a person."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM session WHERE person = ?", (person,))
+
+    def _note_use(self, digest: bytes, now: datetime) -> None:
+        try:
+            with self._database.write() as connection:
+                connection.execute(
+                    "UPDATE session SET seen = ? WHERE digest = ?", (stamp(now), digest)
+                )
+        except StoreError as error:
+            # Mail must stay readable on a full disk.
+            _log.warning("use of a session not noted: %s", error)
 
 
 def _digest(token: str) -> bytes:

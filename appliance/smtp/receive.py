@@ -95,6 +95,8 @@ class Receiver:
     def start(self) -> None:
         """Listen; raises ConfigError when the port cannot be had."""
         assert self._thread is None, "started already"
+        # aiosmtpd logs each command of each client with the addresses in it; we log each message.
+        logging.getLogger("mail.log").setLevel(logging.WARNING)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="smtp", daemon=True)
         self._thread.start()

@@ -104,6 +104,7 @@ class Manner:
     domain: str
     message_limit_octets: int
     tls: ssl.SSLContext | None
+    idle_s: float = IDLE_S
     clock_s: Callable[[], float] = time.monotonic
 
 
@@ -123,7 +124,7 @@ class Talk(SMTP):
             hostname=manner.domain,
             ident="Hauspost",
             tls_context=manner.tls,
-            timeout=IDLE_S,
+            timeout=manner.idle_s,
             command_call_limit=dict(COMMANDS_LIMIT),
             loop=loop,
         )
@@ -184,6 +185,10 @@ class Talk(SMTP):
         if self.transport is not None and not self.transport.is_closing():
             self._writer.write(f"421 {why}; try again later\r\n".encode())
             self.transport.close()
+
+    def _timeout_cb(self) -> None:
+        # aiosmtpd closes without a word; RFC 5321 §3.8 has 421 for this.
+        self.say_goodbye("4.4.2 Nothing was heard for too long")
 
     async def push(self, status: AnyStr) -> None:
         """Send a reply, with an enhanced status code where aiosmtpd has none."""

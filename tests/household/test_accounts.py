@@ -116,6 +116,22 @@ def test_the_key_is_private_and_no_file_holds_the_password(
     assert SECRET not in repr(vars(fetching)) + repr(fetching.accounts())
 
 
+def test_a_key_that_cannot_be_made_durable_is_not_used(
+    tmp_path: Path, family: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("appliance.household.secrets.os.fsync", broken)
+    with pytest.raises(ConfigError, match="key: cannot be written: Input/output error"):
+        family.add_account(GMAIL, SECRET)
+    monkeypatch.undo()
+    assert list(key_of(tmp_path).parent.iterdir()) == []
+    assert family.accounts() == []
+    family.add_account(GMAIL, SECRET)
+    assert family.account_password(GMAIL.name) == SECRET
+
+
 def test_a_key_others_can_read_is_refused(tmp_path: Path, clock: Clock) -> None:
     with Household(tmp_path, cost=CHEAP, clock=clock) as household:
         household.add_person("anna", "a long password")

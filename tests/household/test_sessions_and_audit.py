@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.database import Database
+from appliance.errors import DiskFull
 from appliance.household import Household
 from tests.household.conftest import PASSWORD, Clock
 
@@ -35,6 +37,19 @@ def test_a_session_ends_when_idle_and_at_its_age(family: Household, clock: Clock
     assert family.session(idle) is None
     clock.advance(days=1)
     assert family.session(used) is None
+
+
+def test_a_session_goes_on_when_nothing_can_be_written(
+    family: Household, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = family.open_session("anna")
+    clock.advance(hours=2)
+
+    def full(_: Database) -> object:
+        raise DiskFull("no room left")
+
+    monkeypatch.setattr(Database, "write", full)
+    assert family.session(token) == family.person("anna")
 
 
 def test_ended_sessions_are_swept_out(tmp_path: Path, family: Household, clock: Clock) -> None:
