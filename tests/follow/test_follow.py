@@ -66,15 +66,9 @@ def found(archive: Archive, index: Path, text: str) -> list[Seq]:
 
 def with_file(name: bytes, content: bytes) -> bytes:
     disposition = b"Content-Disposition: attachment; filename=" + name + b"\r\n\r\n"
-    return (
-        b'Subject: file\r\nContent-Type: multipart/mixed; boundary="cut"\r\n\r\n'
-        b"--cut\r\n\r\nsee it\r\n--cut\r\nContent-Type: text/csv\r\n"
-        b"Content-Disposition: attachment; filename="
-        + name
-        + b"\r\n\r\n"
-        + content
-        + b"\r\n--cut--\r\n"
-    )
+    head = b'Subject: file\r\nContent-Type: multipart/mixed; boundary="cut"\r\n\r\n'
+    parts = b"--cut\r\n\r\nsee it\r\n--cut\r\nContent-Type: text/csv\r\n"
+    return head + parts + disposition + content + b"\r\n--cut--\r\n"
 
 
 def test_steps_are_batches_and_a_second_follower_goes_on(archive: Archive, index: Path) -> None:
