@@ -14,7 +14,7 @@ FLOORS = (
     {"search"},
     {"fetch", "smtp", "imap", "transfer"},
     {"web", "schedule", "follow"},
-    {"cli", "service", "demo", "__main__"},
+    {"cli", "service", "supervisor", "demo", "__main__"},
 )
 MODULES = [p for top in ("appliance", "index", "web") for p in sorted((ROOT / top).rglob("*.py"))]
 
