@@ -79,7 +79,7 @@ class AccountLock:
 
 
 class Fetcher:
-    """Fetches accounts of the household into the archive. ``stop`` ends all runs at once."""
+    """Fetches accounts of the household into the archive. Context manager."""
 
     def __init__(
         self,
@@ -98,8 +98,15 @@ class Fetcher:
         self._bell = bell
         self._board = board or ProgressBoard(config.run)
         self._patience = patience
-        self._side_by_side = side_by_side
+        # The same threads for every run: each has its own connection to the catalog.
+        self._threads = ThreadPoolExecutor(side_by_side, thread_name_prefix="fetch")
         self._stop = threading.Event()
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def run(
         self,
@@ -123,14 +130,16 @@ class Fetcher:
         def one(account: Account) -> FetchRun:
             return self._one(account, wait, report)
 
-        with ThreadPoolExecutor(
-            min(self._side_by_side, len(accounts)), thread_name_prefix="fetch"
-        ) as threads:
-            return list(threads.map(one, accounts))
+        return list(self._threads.map(one, accounts))
 
     def stop(self) -> None:
         """End every run soon, and let none begin; from any thread."""
         self._stop.set()
+
+    def close(self) -> None:
+        """Stop, and wait until every run has ended (about a second)."""
+        self.stop()
+        self._threads.shutdown()
 
     def _one(
         self, account: Account, wait: bool, report: Callable[[Progress], None] | None

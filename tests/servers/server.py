@@ -19,6 +19,7 @@ class Connection:
     """The server's end of one connection."""
 
     def __init__(self, accepted: socket.socket, server: ScriptedServer) -> None:
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = accepted
         self._server = server
         self._reader = accepted.makefile("rb")
