@@ -31,8 +31,9 @@ class UnknownEncoding(ClientError):
 class Contents:
     """One message: its octets and its tree, each read when first needed."""
 
-    def __init__(self, archive: Archive, seq: Seq, size: int) -> None:
+    def __init__(self, archive: Archive, seq: Seq, size: int, header_size: int) -> None:
         self.size = size
+        self._header_size = header_size
         self._archive = archive
         self._seq = seq
         self._octets: memoryview | None = None
@@ -89,7 +90,7 @@ class Contents:
             where = sections.bounds(self._tree(), item)
             return self._archive.slice(self._seq, *where) if where else None
         if self._header is None:
-            self._header = self._archive.header(self._seq)
+            self._header = self._archive.slice(self._seq, 0, self._header_size)
         return self._header
 
     def _decoded(self, number: tuple[int, ...]) -> bytes | None:

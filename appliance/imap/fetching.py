@@ -76,7 +76,7 @@ def plan_of(items: Iterable[FetchItem], *, uid: bool, modseq: bool) -> FetchPlan
         attributes.append(Attribute.MODSEQ)
     columns = [_COLUMN[item] for item in attributes if item in _COLUMN]
     if reading:
-        columns.append("size")
+        columns += ["size", "header_size"]
     return FetchPlan(
         attributes=tuple(dict.fromkeys(attributes)),
         sections=tuple(reading),
@@ -156,14 +156,15 @@ class Rendering:
         batch, rows = self._rows(batch)
         cells = [list(row) for row in zip(*self._cells(batch, rows), strict=True)]
         cells = cells or [[] for _ in batch]
-        size_at = self._plan.columns.index("size")
+        sizes_at = [self._plan.columns.index(name) for name in ("size", "header_size")]
         pieces: list[Octets] = []
         gathered = 0
         for at, row in zip(batch, cells, strict=True):
             if at in told and Attribute.FLAGS not in self._plan.attributes:
                 row.append(flags_cell(self._selected.flags[at]))
             seq = self._selected.seq_at(at)
-            contents = Contents(self._archive, seq, rows[seq][size_at])
+            size, header_size = (rows[seq][at_column] for at_column in sizes_at)
+            contents = Contents(self._archive, seq, size, header_size)
             for piece in self._message(at, row, contents):
                 pieces.append(piece)
                 gathered += len(piece)

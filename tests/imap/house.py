@@ -178,7 +178,7 @@ class Wire:
 
     def until(self, tag: bytes) -> list[bytes]:
         """The lines up to the tagged one, which is the last."""
-        lines = []
+        lines: list[bytes] = []
         while True:
             line = self.line()
             assert line, f"the connection ended; so far {lines[-5:]}"
