@@ -56,8 +56,10 @@ def ensure_certificate(
     try:
         tls.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _only_one(tls / "lock"):
-            if not _serves(files, wanted, moment):
-                _make(files, wanted, moment)
+            covered = _covered(files, moment)
+            if not covered.issuperset(wanted):
+                # Two doors may ask for different names: neither takes the other's away.
+                _make(files, tuple(dict.fromkeys((*wanted, *sorted(covered)))), moment)
     except OSError as error:
         raise ConfigError(f"{tls}: no certificate can be written: {error.strerror}") from error
     return files
@@ -93,8 +95,9 @@ def _no_passphrase() -> str:
 
 
 def _with_own_names(names: Sequence[str]) -> tuple[str, ...]:
-    host = socket.gethostname().split(".")[0].lower()
-    own = ("localhost", "127.0.0.1", "::1", host, f"{host}.local")
+    full = socket.gethostname().lower()
+    host = full.partition(".")[0]
+    own = ("localhost", "127.0.0.1", "::1", host, f"{host}.local", full)
     given = (name.strip().lower().rstrip(".") for name in names)
     # An address to listen on such as 0.0.0.0 is no name anybody connects to.
     usable = [
@@ -110,23 +113,22 @@ def _is_wildcard(name: str) -> bool:
         return False
 
 
-def _serves(files: CertificateFiles, names: Sequence[str], moment: datetime) -> bool:
+def _covered(files: CertificateFiles, moment: datetime) -> frozenset[str]:
+    """The names the certificate is good for; none when it is missing, torn, ending or misfit."""
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
         key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
         alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (OSError, ValueError, TypeError, x509.ExtensionNotFound):
-        return False
+        return frozenset()
     if files.key.stat().st_mode & 0o077:
         files.key.chmod(0o600)
-    covered = {*alternative.value.get_values_for_type(x509.DNSName)}
-    covered.update(map(str, alternative.value.get_values_for_type(x509.IPAddress)))
     # Not yet valid is no reason to make another: a Raspberry Pi starts with yesterday's clock.
-    return (
-        certificate.public_key() == key.public_key()
-        and certificate.not_valid_after_utc - RENEW_BEFORE > moment
-        and covered.issuperset(names)
-    )
+    fits = certificate.public_key() == key.public_key()
+    if not fits or certificate.not_valid_after_utc - RENEW_BEFORE <= moment:
+        return frozenset()
+    addresses = map(str, alternative.value.get_values_for_type(x509.IPAddress))
+    return frozenset((*alternative.value.get_values_for_type(x509.DNSName), *addresses))
 
 
 def _make(files: CertificateFiles, names: Sequence[str], moment: datetime) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from appliance.certificate import (
     LIFETIME,
@@ -34,7 +35,7 @@ def test_it_names_every_way_a_device_may_reach_us(tmp_path: Path) -> None:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     host = socket.gethostname().split(".")[0].lower()
     assert set(names.get_values_for_type(x509.DNSName)) == {
-        *("hauspost.local", "localhost", host, f"{host}.local")
+        *("hauspost.local", "localhost", host, f"{host}.local", socket.gethostname().lower())
     }
     addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
     assert addresses == {"192.168.1.5", "127.0.0.1", "::1"}
@@ -81,6 +82,18 @@ def test_files_that_do_not_fit_are_made_anew(tmp_path: Path, damage: str) -> Non
 def test_a_new_name_means_a_new_certificate(tmp_path: Path) -> None:
     first = serial(ensure_certificate(tmp_path, ["a.local"]))
     assert serial(ensure_certificate(tmp_path, ["a.local", "b.local"])) != first
+
+
+def test_two_doors_that_ask_for_different_names_agree_in_the_end(tmp_path: Path) -> None:
+    for names in (["a.local", "192.168.1.5"], ["a.local", "pi.fritz.box"]):
+        files = ensure_certificate(tmp_path, names, NOW)
+    last = serial(files)
+    assert serial(ensure_certificate(tmp_path, ["192.168.1.5"], NOW)) == last
+    # A name nobody asks for any more goes when the certificate is renewed.
+    files = ensure_certificate(tmp_path, ["a.local"], NOW + LIFETIME)
+    assert b"pi.fritz.box" not in x509.load_pem_x509_certificate(
+        files.certificate.read_bytes()
+    ).public_bytes(serialization.Encoding.DER)
 
 
 def test_processes_that_start_together_agree(tmp_path: Path) -> None:
