@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +27,10 @@ from appliance.mail.attachment import Extractor
 from appliance.mail.types import Seq
 from appliance.search.extracted import Extracted
 from appliance.search.headers import Headers
-from appliance.search.shelf import WORDS, Shelf
+from appliance.search.shelf import WORDS, Reader, Shelf
 from appliance.search.words import document_of, header_text, poor_document
 from appliance.store import Archive, Message
-from index import Document, Index, IndexDamaged, IndexFault, fold
+from index import Document, Index, IndexBusy, IndexDamaged, IndexFault, fold
 
 _LOG = logging.getLogger("hauspost.follow")
 
@@ -37,6 +38,8 @@ BATCH_DOCUMENTS: Final = 500
 BATCH_CHARACTERS: Final = 8 << 20
 _LOOK_S: Final = 1.0
 _PATIENCE_S: Final = 30.0
+_GLANCE_S: Final = 0.2
+_STALLED_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Follower:
     """The only writer of the index; a context manager.
 
     ``index_path`` is the folder with everything that can be built again.
-    ``extractor`` gives the text inside an attachment (None: names only).
+    ``extractor`` reads the text inside attachments; without one it has its own.
     """
 
     def __init__(
@@ -69,7 +72,8 @@ class Follower:
         self._archive = archive
         self._shelf = Shelf(index_path)
         self._bell = bell
-        self._extractor = extractor
+        self._extractor = extractor if extractor is not None else Extractor()
+        self._own_extractor = extractor is None
         self._open: _Volume | None = None
         self.problem: str | None = None
         """Why the index is behind, for the status page; None when all is well."""
@@ -85,6 +89,7 @@ class Follower:
         if self._open is not None:
             self._open.close()
             self._open = None
+        self._rest()
 
     def watermark(self) -> int:
         """The seq up to which everything is inside; opens the index."""
@@ -105,8 +110,16 @@ class Follower:
         return self._take(self._volume(), limit)
 
     def until_idle(self, report: Report | None = None, stop: threading.Event | None = None) -> int:
-        """Take in everything there is; how many documents that were."""
-        return self._all(self.step, self.watermark, report, stop)
+        """Take in everything there is; how many documents that were.
+
+        When another process follows, its work is watched until all is in;
+        raises IndexBusy if it takes in nothing for a minute.
+        """
+        try:
+            return self._all(self.step, self.watermark, report, stop)
+        except IndexBusy:
+            with closing(Reader(self._shelf.path)) as reader:
+                return self._watch(reader, report, stop or threading.Event())
 
     def run(self, stop: threading.Event, report: Report | None = None) -> None:
         """Follow until told to stop: at once when the bell rings, else every second.
@@ -120,6 +133,7 @@ class Follower:
                 wait_s = _LOOK_S
                 try:
                     self.until_idle(report, stop)
+                    self._rest()
                     self.problem = None
                 except (IndexFault, ApplianceError, OSError) as error:
                     self._say(str(error))
@@ -178,6 +192,26 @@ class Follower:
                 break
         return done
 
+    def _watch(self, reader: Reader, report: Report | None, stop: threading.Event) -> int:
+        """Wait for the follower of another process; how many messages it took in meanwhile."""
+        started = moved = time.monotonic()
+        first = last = -1
+        while not stop.wait(_GLANCE_S):
+            with reader.opened() as (opened, _):
+                at = opened.index.watermark() if opened is not None else 0
+            first = at if first < 0 else first
+            if at != last:
+                last, moved = at, time.monotonic()
+            left = self._archive.count_after(at)
+            if report is not None:
+                done = max(0, self._archive.count_after(first) - left)
+                report(FollowProgress(done, done + left, at, time.monotonic() - started))
+            if not left:
+                break
+            if time.monotonic() - moved > _STALLED_S:
+                raise IndexBusy(self._shelf.path)
+        return max(0, self._archive.count_after(first) - self._archive.count_after(last))
+
     def _volume(self) -> _Volume:
         """The index that answers, open for writing; a new one when there is none."""
         current = self._shelf.current()
@@ -198,20 +232,16 @@ class Follower:
         seqs = self._archive.seqs_after(watermark, max(1, limit))
         if not seqs:
             return 0
-        tool = self._extractor
-        extracted = Extracted(self._shelf.path, tool) if tool is not None else None
+        extracted = Extracted(self._shelf.path, self._extractor)
         try:
             batch = list(self._batch(seqs, extracted))
         finally:
-            if extracted is not None:
-                extracted.close()
+            extracted.close()
         volume.headers.add([(document.seq, header) for document, header in batch])
         volume.index.add((document for document, _ in batch), batch[-1][0].seq)
         return len(batch)
 
-    def _batch(
-        self, seqs: list[Seq], extracted: Extracted | None
-    ) -> Iterator[tuple[Document, str]]:
+    def _batch(self, seqs: list[Seq], extracted: Extracted) -> Iterator[tuple[Document, str]]:
         """Documents and folded headers of the first seqs, until they are enough for a commit."""
         rows = self._archive.messages(seqs)
         size = 0
@@ -222,12 +252,11 @@ class Follower:
             if size >= BATCH_CHARACTERS:
                 return
 
-    def _read(self, message: Message, extracted: Extracted | None) -> tuple[Document, str]:
+    def _read(self, message: Message, extracted: Extracted) -> tuple[Document, str]:
         try:
             octets = self._archive.octets(message.seq)
             root = self._archive.structure(message.seq)
-            extract = extracted.text if extracted is not None else None
-            document = document_of(message, octets, root, extract)
+            document = document_of(message, octets, root, extracted.text)
             return document, fold(header_text(octets[: message.header_size]))
         except Exception as error:  # one failure stays one failure: it is found by what is known
             _LOG.warning("message %d is indexed by its list entry alone: %s", message.seq, error)
@@ -256,6 +285,11 @@ class Follower:
                 stop.wait(min(left, _LOOK_S))
             elif listener.wait(min(left, _LOOK_S)) and wait_s == _LOOK_S:
                 return
+
+    def _rest(self) -> None:
+        """End the child that reads attachments; the next one starts another."""
+        if self._own_extractor:
+            self._extractor.close()
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:

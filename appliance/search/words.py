@@ -56,7 +56,7 @@ def date_of(message: Message) -> datetime:
     return sent
 
 
-def document_of(message: Message, octets: Octets, root: Part, extract: Extract | None) -> Document:
+def document_of(message: Message, octets: Octets, root: Part, extract: Extract) -> Document:
     """Everything of a message that the index takes in."""
     return _document(message, body_text(octets, root), tuple(_files(octets, root, extract)))
 
@@ -84,7 +84,7 @@ def _document(message: Message, text: str, attachments: tuple[Attachment, ...]) 
     )
 
 
-def _files(octets: Octets, root: Part, extract: Extract | None) -> Iterator[Attachment]:
+def _files(octets: Octets, root: Part, extract: Extract) -> Iterator[Attachment]:
     """The files of a message and of those inside it, with the text in them."""
     waiting = [root]
     left = _MOST_ATTACHMENTS
@@ -94,7 +94,7 @@ def _files(octets: Octets, root: Part, extract: Extract | None) -> Iterator[Atta
             text = ""
             if part.media_type == "message" and part.parts:
                 waiting.append(part.parts[0])  # its text is in the text of the message
-            elif extract is not None and part.media_type not in _WORDLESS:
+            elif part.media_type not in _WORDLESS:
                 text = extract(decoded(octets, part), part)
             if text or part.filename:
                 yield Attachment(part.filename or "", text)

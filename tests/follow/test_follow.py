@@ -264,6 +264,26 @@ def test_two_writers_are_told_apart(archive: Archive, index: Path) -> None:
             two.step()
 
 
+def test_who_comes_second_waits_for_the_first_to_take_everything_in(
+    archive: Archive, index: Path, bell: Bell
+) -> None:
+    follower = Follower(archive, index, bell)
+    follower.until_idle()
+    seqs = admit(archive, *(b"word %d" % n for n in range(5)))
+    stop = threading.Event()
+    thread = threading.Thread(target=follower.run, args=(stop,))
+    told: list[FollowProgress] = []
+    with Follower(archive, index) as second:
+        thread.start()
+        try:
+            second.until_idle(told.append)
+        finally:
+            stop.set()
+            thread.join(5)
+    assert told[-1].watermark == seqs[-1]
+    assert found(archive, index, "word") == seqs
+
+
 def test_the_bell_wakes_a_running_follower(archive: Archive, index: Path, bell: Bell) -> None:
     follower = Follower(archive, index, bell)
     stop = threading.Event()
