@@ -7,7 +7,8 @@ typed. Only what never changes is inside; everything else comes in as a set of s
 
 The index is not a place to keep things: it can be deleted at any time and built again.
 Segments are written once, checksummed and mapped; a commit is durable or did not happen.
-Nothing in the folder is executable or unpickled. Stems and the ranking formula are Whoosh's.
+Nothing in the folder is executable or unpickled. Whoosh gives schema, reader and searcher classes,
+scorers and stems (``index.schema``, ``index.reader``); its storage, writer and parser are not used.
 """
 
 from index.analysis import Token, composed, fold, terms_of

@@ -1,16 +1,17 @@
 """A worked-out query as sets of documents, one segment at a time; scores by BM25F.
 
-The set algebra is ours, the ranking is Whoosh's BM25F formula, summed over the fields.
+The set algebra is ours; Whoosh's BM25F scorers rank what it finds, summed over the fields.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from itertools import accumulate
+from typing import Any
 
-from whoosh.scoring import bm25
+from whoosh.searching import Searcher
 
 from index.plan import (
     AnyWord,
@@ -30,7 +31,6 @@ from index.seqset import SeqSet
 
 # How much a word in that field says about the document; order of query.FIELDS.
 BOOSTS = (3.0, 2.0, 1.0, 1.0, 1.0, 1.5, 0.6, 0.5)
-_B, _K1 = 0.75, 1.2
 
 _Documents = set[int] | frozenset[int]
 
@@ -170,37 +170,35 @@ class Evaluator:
 
     # -- ranking -----------------------------------------------------------
 
-    def scores(self, leaves: Iterable[Leaf], documents: Iterable[int]) -> dict[int, float]:
-        """BM25F of each of the documents; those without any of the words have 0."""
+    def scores(
+        self, ranking: Searcher, words: Mapping[tuple[int, bytes], float], documents: Iterable[int]
+    ) -> dict[int, float]:
+        """What Whoosh's scorers give each of the documents; 0 without any of the words.
+
+        ``ranking`` is Whoosh's searcher of this segment, ``words`` are weights by mask and word.
+        """
         scores = dict.fromkeys(documents, 0.0)
-        for leaf in leaves:
-            for field, term in self.segment.places(leaf.word):
-                if not leaf.mask >> field & 1:
-                    continue
-                lengths = self.segment.lengths(field)
-                weight = leaf.weight * BOOSTS[field]
-                numbers, frequencies, _ = self.segment.postings(term)
-                for number, frequency in zip(numbers, frequencies, strict=True):
-                    if number in scores:
-                        scores[number] += weight * bm25(
-                            leaf.idf, frequency, lengths[number], leaf.averages[field], _B, _K1
-                        )
+        for (mask, word), weight in words.items():
+            for field, term in self.segment.places(word):
+                if mask >> field & 1:
+                    scorer = ranking.weighting.scorer(ranking, FIELDS[field], word)
+                    self._score(scorer, field, term, weight * BOOSTS[field], scores)
         return scores
 
-
-class Leaf:
-    """A word that counts for ranking, with what the whole index knows about it."""
-
-    __slots__ = ("averages", "idf", "mask", "weight", "word")
-
-    def __init__(
-        self, mask: int, word: bytes, weight: float, idf: float, averages: tuple[float, ...]
+    def _score(
+        self, scorer: Any, field: int, term: int, weight: float, scores: dict[int, float]
     ) -> None:
-        self.mask = mask
-        self.word = word
-        self.weight = weight
-        self.idf = idf
-        self.averages = averages
+        lengths = self.segment.lengths(field)
+        numbers, frequencies, _ = self.segment.postings(term)
+        known: dict[tuple[int, int], float] = {}
+        for number, frequency in zip(numbers, frequencies, strict=True):
+            if number in scores:
+                # Many documents share the two numbers that count.
+                key = frequency, lengths[number] or 1
+                score = known.get(key)
+                if score is None:
+                    score = known[key] = weight * scorer._score(*key)
+                scores[number] += score
 
 
 def weighed(step: Step, segments: Iterable[Segment]) -> Iterator[tuple[int, bytes, float]]:

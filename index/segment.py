@@ -111,7 +111,7 @@ class Segment:
 
     def beginning(self, prefix: bytes) -> Iterator[Place]:
         """All terms whose word begins so."""
-        for number in range(self._first(prefix), self.terms):
+        for number in range(self.first(prefix), self.terms):
             key = self.term(number)
             if not key.startswith(prefix):
                 return
@@ -219,14 +219,14 @@ class Segment:
 
     def _look_up(self, word: bytes) -> Iterator[Place]:
         """Most words that are asked for are not in a segment: one look at a block says so."""
-        number = self._first(word + b"\x00")
+        number = self.first(word + b"\x00")
         for following in range(number, min(number + len(FIELDS), self.terms)):
             key = self.term(following)
             if key[:-1] != word:
                 return
             yield Place(key[-1] - 1, following)
 
-    def _first(self, key: bytes) -> int:
+    def first(self, key: bytes) -> int:
         """The number of the first term not before the key."""
         if self._heads is None:
             self._heads = [self.term(number) for number in range(0, self.terms, _BLOCK)]

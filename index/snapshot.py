@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import heapq
-import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+
+from whoosh.searching import Searcher
 
 from index import contents
 from index.contents import Contents
 from index.document import Cursor, Hit, Order, Page
 from index.errors import IndexDamaged, IndexFault
-from index.evaluate import Evaluator, Leaf, weighed
+from index.evaluate import Evaluator, weighed
 from index.plan import Step
-from index.query import FIELDS
+from index.reader import searcher
 from index.segment import Segment
 from index.seqset import SeqSet
 
@@ -125,39 +126,24 @@ class Snapshot:
         self, step: Step, limit: int, after: Cursor | None, within: SeqSet
     ) -> list[tuple[float, int, int]]:
         past = None if after is None else (after.score, after.date, after.seq)
-        leaves = self._leaves(step)
+        weights: dict[tuple[int, bytes], float] = {}
+        for mask, word, weight in weighed(step, [part.segment for part in self.parts]):
+            weights[mask, word] = max(weight, weights.get((mask, word), 0.0))
         keys: list[tuple[float, int, int]] = []
-        for part in self.parts:
-            scores = part.scores(leaves, part.matching(step, within))
+        if not self.parts:
+            return keys
+        rankings = [one for one, _ in self._ranking.leaf_searchers()]
+        for part, ranking in zip(self.parts, rankings, strict=True):
+            scores = part.scores(ranking, weights, part.matching(step, within))
             # Rounded, so that a cursor compares equal after another way of adding up.
             some = ((round(score, 9), *part.segment.key(n)) for n, score in scores.items())
             later = (key for key in some if past is None or key < past)
             keys = heapq.nlargest(limit, (*keys, *later))
         return keys
 
-    def _leaves(self, step: Step) -> list[Leaf]:
-        segments = [part.segment for part in self.parts]
-        documents = sum(segment.count for segment in segments)
-        averages = tuple(
-            max(1.0, sum(segment.words_in(field) for segment in segments) / max(1, documents))
-            for field in range(len(FIELDS))
-        )
-        weights: dict[tuple[int, bytes], float] = {}
-        for mask, word, weight in weighed(step, segments):
-            weights[mask, word] = max(weight, weights.get((mask, word), 0.0))
-        leaves = []
-        for (mask, word), weight in weights.items():
-            having = sum(
-                max(
-                    (s.frequency(term) for field, term in s.places(word) if mask >> field & 1),
-                    default=0,
-                )
-                for s in segments
-            )
-            if having:
-                idf = math.log(documents / (having + 1)) + 1
-                leaves.append(Leaf(mask, word, weight, max(idf, 0.1), averages))
-        return leaves
+    @cached_property
+    def _ranking(self) -> Searcher:
+        return searcher([(part.segment, part.removed) for part in self.parts])
 
 
 def load(folder: Path, before: Snapshot | None) -> Snapshot:
