@@ -43,7 +43,10 @@ _EVENT = re.compile(rb"\n(?:\r*+\n|--([^\n]*+))")
 _DELIMITER = re.compile(rb"\n--([^\n]*+)")
 _TYPE = re.compile(r"\s*([^\s/;,\"()]+)\s*/\s*([^\s/;,\"()]+)")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]+")
-_GUESSED_BOUNDARY = re.compile(rb"\n--([^\s-][^\n]*+)\n(?:[Cc]ontent-|\r*+\n)")
+_GUESSED_BOUNDARY = re.compile(
+    # "-----Original Message-----" and an empty line is no delimiter.
+    rb"\n--(?=[^\s-][^\n]*+\n\r*+\n|[^\n]++\n[Cc]ontent-)([^\n]++)\n"
+)
 _GUESS_WITHIN = 1 << 15
 _COUNT_STEP = 1 << 20
 _ENCODED: Final = frozenset({"base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue"})
@@ -207,7 +210,9 @@ class _Parser:
                     part.described = _opaque(kind)
                 break
             if kind.media_type == "multipart":
-                boundary = kind.boundary or self._guessed_boundary(body_at)
+                boundary = kind.boundary
+                if not boundary or (len(self._open) == 1 and not self._occurs(boundary, body_at)):
+                    boundary = self._guessed_boundary(body_at)
                 if boundary:
                     part.boundary = boundary
                     self._active.setdefault(boundary, []).append(len(self._open) - 1)
@@ -227,9 +232,14 @@ class _Parser:
             return found_end(self._octets, at, header_end(self._octets, at, self._size)), None
         return self._header(at)
 
+    def _occurs(self, boundary: bytes, body_at: int) -> bool:
+        return bool(re.compile(re.escape(b"--" + boundary)).search(self._octets, body_at))
+
     def _guessed_boundary(self, body_at: int) -> bytes:
-        """For a multipart that names no boundary: the first line that looks like a delimiter
-        before a part's header."""
+        """The first line that looks like a delimiter before a part's header.
+
+        For a multipart that names no boundary, and for a message whose boundary is not in it.
+        """
         end = min(body_at + _GUESS_WITHIN, self._size)
         match = _GUESSED_BOUNDARY.search(self._octets, max(body_at - 1, 0), end)
         return match.group(1).rstrip(b" \t\r") if match else b""

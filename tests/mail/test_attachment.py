@@ -246,3 +246,11 @@ def test_files_inside_handmade_messages_give_their_words(
             if not part.parts and part.filename:
                 found = extractor.text("application/zip", part.filename, decoded(octets, part))
                 assert (found.text, bool(found.failure)) == ("", True)
+
+
+def test_a_file_that_needs_too_much_processor_time_is_a_failure_of_that_file() -> None:
+    endless = docx("<w:t>x</w:t>" * 5_000_000)
+    with Extractor(Limits(cpu_s=1, text_characters=1 << 30)) as one:
+        found = one.text("x/y", "a.docx", endless)
+        assert found == AttachmentText("", failure="reading the file took too long")
+        assert one.text("text/plain", None, b"next").text == "next"

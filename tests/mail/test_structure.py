@@ -62,6 +62,11 @@ CASES = [
         id="boundary never occurs: the raw text",
     ),
     pytest.param(
+        MIXED + b"--q\nContent-Type: text/html\n\none\n--q--\n",
+        [((1,), "text/html", b"one")],
+        id="another boundary than the one in the header",
+    ),
+    pytest.param(
         b"Content-Type: multipart/mixed\n\n--q\n\none\n--q--\n",
         [((1,), "text/plain", b"one")],
         id="no boundary parameter: the first line is the delimiter",
