@@ -155,10 +155,10 @@ def test_preauth_before_tls_is_refused(
 
 
 def test_an_authority_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.pem"):
+    with pytest.raises(ConfigError, match=r"nowhere\.pem"):
         trust(str(tmp_path / "nowhere.pem"))
     (tmp_path / "empty.pem").write_text("hello")
-    with pytest.raises(ConfigError, match=r"empty.pem.*no PEM certificate"):
+    with pytest.raises(ConfigError, match=r"empty\.pem.*no PEM certificate"):
         trust(str(tmp_path / "empty.pem"))
 
 

@@ -15,6 +15,8 @@ class ScriptedPop3(ScriptedServer):
 
     capabilities: list[str] | None = CAPABILITIES
     quits = 0
+    pipelined = 0
+    """How often a command was there before the one before it was answered."""
 
     def converse(self, connection: Connection) -> None:
         connection.send(self.faults.greeting or b"+OK scripted\r\n")
@@ -23,6 +25,7 @@ class ScriptedPop3(ScriptedServer):
         while True:
             line = connection.line().decode("utf-8", "replace")
             self.seen.commands.append(line)
+            self.pipelined += connection.more_is_here()
             word, _, rest = line.partition(" ")
             match word.upper():
                 case "CAPA" if self.capabilities is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -22,15 +23,23 @@ class Connection:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = accepted
         self._server = server
-        self._reader = accepted.makefile("rb")
+        self._received = bytearray()
         self._sent_of_messages = 0
 
     def line(self) -> bytes:
         """The next line without its end. Raises Cut when the client is gone."""
-        line = self._reader.readline(1 << 20)
-        if not line:
-            raise Cut
-        return line.rstrip(b"\r\n")
+        while (end := self._received.find(b"\n")) < 0:
+            octets = self._socket.recv(65536)
+            if not octets:
+                raise Cut
+            self._received += octets
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line.rstrip(b"\r")
+
+    def more_is_here(self) -> bool:
+        """Whether the client has sent something beyond the last line."""
+        return bool(self._received) or bool(select.select([self._socket], [], [], 0)[0])
 
     def send(self, octets: bytes) -> None:
         """Send all."""
@@ -58,7 +67,6 @@ class Connection:
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Become the server's side of TLS."""
         self._socket = context.wrap_socket(self._socket, server_side=True)
-        self._reader = self._socket.makefile("rb")
 
     def close(self) -> None:
         """Hang up, also on a thread that is reading."""
