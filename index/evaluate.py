@@ -6,8 +6,8 @@ The set algebra is ours; Whoosh's BM25F scorers rank what it finds, summed over 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from functools import reduce
+from collections.abc import Iterable, Iterator
+from functools import lru_cache, reduce
 from itertools import accumulate
 from typing import Any
 
@@ -33,6 +33,14 @@ from index.seqset import SeqSet
 BOOSTS = (3.0, 2.0, 1.0, 1.0, 1.0, 1.5, 0.6, 0.5)
 
 _Documents = set[int] | frozenset[int]
+Ranked = tuple[bytes, dict[int, tuple[Any, float]]]
+"""A word, and for each field its scorer (Whoosh's) and weight."""
+
+
+@lru_cache(maxsize=64)
+def everything(count: int) -> frozenset[int]:
+    """All documents of a segment of that size; many segments are of one size."""
+    return frozenset(range(count))
 
 
 class Evaluator:
@@ -57,7 +65,7 @@ class Evaluator:
         segment = self.segment
         part = within.between(segment.lowest, segment.highest + 1)
         if len(part) == segment.highest - segment.lowest + 1:
-            numbers = frozenset(range(segment.count))
+            numbers = everything(segment.count)
         else:
             wanted = frozenset(part)
             numbers = frozenset(n for n, seq in enumerate(segment.seqs) if seq in wanted)
@@ -108,12 +116,11 @@ class Evaluator:
         return found
 
     def _dated(self, start: int | None, end: int | None) -> _Documents:
-        dates = self.segment.dates
-        return {
-            number
-            for number, date in enumerate(dates)
-            if (start is None or start <= date) and (end is None or date < end)
-        }
+        dates, count = self.segment.dates, self.segment.count
+        # Newest first: the numbers of a range of dates are a range.
+        first = 0 if end is None else bisect_left(dates, -end + 1, key=int.__neg__)
+        last = count if start is None else bisect_left(dates, -start + 1, key=int.__neg__)
+        return everything(count) if last - first == count else frozenset(range(first, last))
 
     def _phrase(self, step: SideBySide, allowed: _Documents) -> _Documents:
         found: set[int] = set()
@@ -170,23 +177,17 @@ class Evaluator:
 
     # -- ranking -----------------------------------------------------------
 
-    def scores(
-        self, ranking: Searcher, words: Mapping[tuple[int, bytes], float], documents: Iterable[int]
-    ) -> dict[int, float]:
-        """What Whoosh's scorers give each of the documents; 0 without any of the words.
-
-        ``ranking`` is Whoosh's searcher of this segment, ``words`` are weights by mask and word.
-        """
+    def scores(self, words: Iterable[Ranked], documents: Iterable[int]) -> dict[int, float]:
+        """What the words' scorers give each of the documents; 0 without any of the words."""
         scores = dict.fromkeys(documents, 0.0)
-        for (mask, word), weight in words.items():
+        for word, scorers in words:
             for field, term in self.segment.places(word):
-                if mask >> field & 1:
-                    scorer = ranking.weighting.scorer(ranking, FIELDS[field], word)
-                    self._score(scorer, field, term, weight * BOOSTS[field], scores)
+                if field in scorers:
+                    self._score(*scorers[field], field, term, scores)
         return scores
 
     def _score(
-        self, scorer: Any, field: int, term: int, weight: float, scores: dict[int, float]
+        self, scorer: Any, weight: float, field: int, term: int, scores: dict[int, float]
     ) -> None:
         lengths = self.segment.lengths(field)
         numbers, frequencies, _ = self.segment.postings(term)
@@ -199,6 +200,16 @@ class Evaluator:
                 if score is None:
                     score = known[key] = weight * scorer._score(*key)
                 scores[number] += score
+
+
+def ranked(ranking: Searcher, mask: int, word: bytes, weight: float) -> Ranked:
+    """A word with Whoosh's scorer for each field of the mask."""
+    scorers = {
+        field: (ranking.weighting.scorer(ranking, name, word), weight * BOOSTS[field])
+        for field, name in enumerate(FIELDS)
+        if mask >> field & 1 and ranking.doc_frequency(name, word)
+    }
+    return word, scorers
 
 
 def weighed(step: Step, segments: Iterable[Segment]) -> Iterator[tuple[int, bytes, float]]:

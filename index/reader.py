@@ -12,7 +12,7 @@ from typing import Any
 
 from whoosh.matching import FilterMatcher, ListMatcher, Matcher
 from whoosh.reading import IndexReader, MultiReader, TermInfo, TermNotFound
-from whoosh.scoring import BM25F
+from whoosh.scoring import BM25F, BM25FScorer
 from whoosh.searching import Searcher
 
 from index.postings import Postings
@@ -167,9 +167,26 @@ class WholeReader(MultiReader):  # type: ignore[misc]  # Whoosh ships no types
         return self._lengths[fieldname]
 
 
+class Scorer(BM25FScorer):  # type: ignore[misc]  # Whoosh ships no types
+    """BM25F without the limits that let a matcher skip: every document found gets its score."""
+
+    def setup(self, searcher: Searcher, fieldname: str, text: str | bytes) -> None:
+        self.dfl = lambda number: searcher.doc_field_length(number, fieldname, 1)
+
+    def supports_block_quality(self) -> bool:
+        return False
+
+
+class Ranking(BM25F):  # type: ignore[misc]  # Whoosh ships no types
+    """Whoosh's BM25F with such scorers: they cost no look at the occurrences."""
+
+    def scorer(self, searcher: Searcher, fieldname: str, text: str | bytes, qf: int = 1) -> Scorer:
+        return Scorer(searcher, fieldname, text, self.B, self.K1, qf=qf)
+
+
 def searcher(parts: Sequence[tuple[Segment, frozenset[int]]]) -> Searcher:
     """Whoosh's searcher over these segments (with what is removed), ranking by BM25F."""
-    return Searcher(WholeReader([SegmentReader(*part) for part in parts]), weighting=BM25F())
+    return Searcher(WholeReader([SegmentReader(*part) for part in parts]), weighting=Ranking())
 
 
 def _octets(text: str | bytes) -> bytes:

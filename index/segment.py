@@ -29,7 +29,7 @@ from index.query import FIELDS
 
 MAGIC = b"HPIX0001"
 _TAIL = 16 + len(MAGIC)
-_REMEMBERED_TERMS = 4096
+_REMEMBERED_TERMS = 512
 # Every so many terms one is kept in memory, to find the others from.
 _BLOCK = 64
 
@@ -219,7 +219,14 @@ class Segment:
 
     def _look_up(self, word: bytes) -> Iterator[Place]:
         """Most words that are asked for are not in a segment: one look at a block says so."""
-        number = self.first(word + b"\x00")
+        key = word + b"\x00"
+        offsets = self._term_offsets()
+        block = bisect_left(self._block_heads(), key)
+        start, end = (min(b * _BLOCK, self.terms) for b in (max(0, block - 1), block + 1))
+        at = self._terms_at
+        if self._map.find(word, at + offsets[start], at + offsets[end]) < 0:
+            return
+        number = self.first(key)
         for following in range(number, min(number + len(FIELDS), self.terms)):
             key = self.term(following)
             if key[:-1] != word:
@@ -228,13 +235,16 @@ class Segment:
 
     def first(self, key: bytes) -> int:
         """The number of the first term not before the key."""
-        if self._heads is None:
-            self._heads = [self.term(number) for number in range(0, self.terms, _BLOCK)]
-        block = bisect_left(self._heads, key)
+        block = bisect_left(self._block_heads(), key)
         if block == 0:
             return 0
         numbers = range((block - 1) * _BLOCK + 1, min(block * _BLOCK, self.terms))
         return numbers.start + bisect_left(numbers, key, key=self.term)
+
+    def _block_heads(self) -> list[bytes]:
+        if self._heads is None:
+            self._heads = [self.term(number) for number in range(0, self.terms, _BLOCK)]
+        return self._heads
 
     def _octets(self, term: int) -> bytes:
         starts = self._starts

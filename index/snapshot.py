@@ -16,7 +16,7 @@ from index import contents
 from index.contents import Contents
 from index.document import Cursor, Hit, Order, Page
 from index.errors import IndexDamaged, IndexFault
-from index.evaluate import Evaluator, weighed
+from index.evaluate import Evaluator, ranked, weighed
 from index.plan import Step
 from index.reader import searcher
 from index.segment import Segment
@@ -129,12 +129,10 @@ class Snapshot:
         weights: dict[tuple[int, bytes], float] = {}
         for mask, word, weight in weighed(step, [part.segment for part in self.parts]):
             weights[mask, word] = max(weight, weights.get((mask, word), 0.0))
+        words = [ranked(self._ranking, *key, weight) for key, weight in weights.items()]
         keys: list[tuple[float, int, int]] = []
-        if not self.parts:
-            return keys
-        rankings = [one for one, _ in self._ranking.leaf_searchers()]
-        for part, ranking in zip(self.parts, rankings, strict=True):
-            scores = part.scores(ranking, weights, part.matching(step, within))
+        for part in self.parts:
+            scores = part.scores(words, part.matching(step, within))
             # Rounded, so that a cursor compares equal after another way of adding up.
             some = ((round(score, 9), *part.segment.key(n)) for n, score in scores.items())
             later = (key for key in some if past is None or key < past)
