@@ -52,7 +52,10 @@ class WrongState(ClientError):
 
 @dataclass(slots=True)
 class Services:
-    """What the sessions of one server share. ``signed_in`` counts connections a person."""
+    """What the sessions of one server share. ``signed_in`` counts connections a person.
+
+    Who tries too often is answered after ``refusal_delay_s``.
+    """
 
     archive: Archive
     household: Household
@@ -61,6 +64,7 @@ class Services:
     pool: ThreadPoolExecutor
     spool: Path
     message_limit_octets: int
+    refusal_delay_s: float = 1.0
     signed_in: dict[str, int] = field(default_factory=dict)
 
 

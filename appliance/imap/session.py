@@ -52,6 +52,7 @@ class Session:
         self._services = services
         self._spools: list[Spool] = []
         self._bad = 0
+        self._idling = False
 
     async def run(self) -> None:
         """Serve the client."""
@@ -68,7 +69,7 @@ class Session:
             _log.debug("%s: %s", self._connection.peer, error)
         except asyncio.CancelledError:
             # Inside a response a BYE would be taken for a part of it.
-            if self._connection.waiting:
+            if self._connection.waiting or self._idling:
                 await self._bye("the server is being stopped")
         finally:
             self._services.hub.forget(client.woken)
@@ -224,6 +225,7 @@ class Session:
         client.person()
         await client.send(responses.continuation("idling"))
         self._connection.framing.expect_line()
+        self._idling = True
         line = asyncio.ensure_future(self._connection.event())
         try:
             await client.tell(expunge=True, look=True)
@@ -235,6 +237,7 @@ class Session:
                 line.cancel()
                 with suppress(asyncio.CancelledError, ConnectionLost):
                     await line
+        self._idling = False
         event = line.result()
         if isinstance(event, Line) and event.octets.strip().upper() == b"DONE":
             await client.done(command.tag, "IDLE completed")

@@ -6,13 +6,14 @@ this machine itself. It is handed to the household and kept nowhere.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from dataclasses import replace
 from typing import Final
 
 from appliance import __version__
-from appliance.household import Household, Person, TooManyTries
+from appliance.household import TooManyTries
 from appliance.imap.client import Client, Refused, WrongState
 from appliance.wire import imap_responses as responses
 from appliance.wire.imap_commands import (
@@ -100,9 +101,14 @@ async def _response(client: Client, tag: str) -> bytes:
 
 async def _sign_in(client: Client, tag: str, login: str, password: str) -> None:
     services, connection = client.services, client.connection
-    person = await client.blocking(
-        _checked, services.household, login, password, connection.peer, client.program
-    )
+    try:
+        person = await client.blocking(
+            services.household.check_device, login, password, connection.peer, client.program
+        )
+    except TooManyTries as error:
+        await asyncio.sleep(services.refusal_delay_s)
+        # Not AUTHENTICATIONFAILED: the client should not ask its person for a new password.
+        raise Refused("UNAVAILABLE", str(error)) from error
     if person is None:
         raise Refused("AUTHENTICATIONFAILED", "the name or the device's password is wrong")
     if services.signed_in.get(person.name, 0) >= CONNECTIONS_PER_PERSON:
@@ -113,13 +119,3 @@ async def _sign_in(client: Client, tag: str, login: str, password: str) -> None:
     limit = services.message_limit_octets
     connection.framing.limits = replace(AFTER_LOGIN, message_octets=limit, nonsync_octets=limit)
     await client.ok(tag, "welcome", client.capabilities())
-
-
-def _checked(
-    household: Household, login: str, password: str, peer: str, program: str
-) -> Person | None:
-    try:
-        return household.check_device(login, password, peer, program)
-    except TooManyTries as error:
-        # Not AUTHENTICATIONFAILED: the client should not ask its person for a new password.
-        raise Refused("UNAVAILABLE", str(error)) from error
