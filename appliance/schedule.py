@@ -40,7 +40,8 @@ class Runs(Protocol):
 class Schedule:
     """Fetches every account at its own pace, and at once when somebody asks.
 
-    ``wall`` and ``monotonic`` are clocks in seconds; tests put them forward.
+    ``wall`` and ``monotonic`` are clocks in seconds. Accounts that are new, or armed
+    again, are fetched within ``first_within_s``, not all at the same moment.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Schedule:
         *,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        first_within_s: float = _FIRST_RUN_WITHIN_S,
     ) -> None:
         self._household = household
         self._runs = runs
         self._bell = bell
         self._wall, self._monotonic = wall, monotonic
+        self._first_within_s = first_within_s
         self._drift = wall() - monotonic()
         self._stop = threading.Event()
         self._armed: dict[str, Account] = {}
@@ -113,7 +116,7 @@ class Schedule:
             del self._armed[name]
         for name, account in wanted.items():
             if self._armed.get(name) != account:
-                self._arm_one(account, first_s=random.uniform(0, _FIRST_RUN_WITHIN_S))  # noqa: S311 - spreads load
+                self._arm_one(account, first_s=random.uniform(0, self._first_within_s))  # noqa: S311 - spreads load
 
     def _arm_one(self, account: Account, first_s: float) -> None:
         self._armed[account.name] = account
@@ -136,7 +139,7 @@ class Schedule:
             return
         _log.warning("the clock was put %+.0f s: every account is scheduled anew", jump)
         for account in self._armed.values():
-            self._arm_one(account, first_s=random.uniform(0, _FIRST_RUN_WITHIN_S))  # noqa: S311 - spreads load
+            self._arm_one(account, first_s=random.uniform(0, self._first_within_s))  # noqa: S311 - spreads load
         self._scheduler.wakeup()
 
     def _fetch(self, name: str) -> None:

@@ -117,7 +117,7 @@ def set_account(house: House, output: Output, chosen: argparse.Namespace) -> Non
         "enabled": chosen.enabled,
     }
     changes = {key: value for key, value in given.items() if value is not None}
-    if chosen.remove_after != "unset":
+    if "remove_after" in chosen:
         changes["remove_after_days"] = chosen.remove_after
     changed = dataclasses.replace(account, **changes)
     check_account(changed)

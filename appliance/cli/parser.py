@@ -123,7 +123,9 @@ def _fetching(commands: _Commands) -> None:
     change.add_argument("--tls", choices=("implicit", "starttls", "none"))
     change.add_argument("--user", metavar="U")
     change.add_argument("--every", type=_seconds, metavar="5m")
-    change.add_argument("--remove-after", type=_days, default="unset", metavar="never|0d|30d")
+    change.add_argument(
+        "--remove-after", type=_days, default=argparse.SUPPRESS, metavar="never|0d|30d"
+    )
     change.add_argument("--on", dest="enabled", action="store_true", default=None)
     change.add_argument("--off", dest="enabled", action="store_false", default=None)
     change.add_argument("--password", dest="ask_password", action="store_true")
