@@ -9,7 +9,6 @@ Mailboxes that only show messages of other mailboxes again (``\\All``,
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from imapclient import (  # type: ignore[import-untyped]  # IMAPClient ships no 
 
 from appliance.fetch.session import RemoteMailbox
 
-__all__ = ["Listed", "chosen", "readable"]
+__all__ = ["Listed", "chosen", "key", "readable"]
 
 INBOX: Final = "INBOX"
 _VIEWS: Final = frozenset({"\\all", "\\flagged", "\\important"})
@@ -65,18 +64,25 @@ class Listed:
 
 
 def readable(raw: bytes) -> str:
-    """The name in clear: modified UTF-7 (RFC 3501 §5.1.3), or UTF-8 where a server writes that.
-
-    Different octets never give the same text: what does not come back from
-    the text is shown as it stands, so the text can be the key of the ledger.
-    """
+    """The name in clear: modified UTF-7 (RFC 3501 §5.1.3), or UTF-8 where a server writes that."""
     try:
-        if raw.isascii():
-            name = str(imap_utf7.decode(raw))
-            return name if imap_utf7.encode(name) == raw else raw.decode("ascii")
-        return raw.decode("utf-8")
-    except (UnicodeError, ValueError):
+        return str(imap_utf7.decode(raw)) if _clean(raw) else raw.decode("utf-8")
+    except UnicodeError:
         return raw.decode("latin-1")
+
+
+def key(raw: bytes) -> str:
+    """The name as the ledger's key. Other octets, another key: were two mailboxes
+    one in the ledger, a message of one would be taken for a known one of the other."""
+    return readable(raw) if _clean(raw) else f"{readable(raw)} ({raw.hex()})"
+
+
+def _clean(raw: bytes) -> bool:
+    """Whether it is modified UTF-7 in the one way there is to write it."""
+    try:
+        return raw.isascii() and bool(imap_utf7.encode(imap_utf7.decode(raw)) == raw)
+    except (UnicodeError, ValueError):
+        return False
 
 
 def chosen(
@@ -84,18 +90,19 @@ def chosen(
 ) -> list[RemoteMailbox]:
     """The mailboxes to fetch, INBOX first.
 
-    ``globs`` match the provider's name, written with ``/`` between the levels;
-    none means all. ``prefix`` is the personal namespace (``INBOX.``), taken off.
+    ``globs`` match the provider's name, written with ``/`` between the levels; ``*`` is
+    any characters, ``?`` one, others (``[Gmail]``) themselves; none means all.
+    ``prefix`` is the personal namespace (``INBOX.``), taken off.
     """
     told = {_USES[a.lower()] for one in listed for a in one.attributes if a.lower() in _USES}
     found: dict[str, RemoteMailbox] = {}
     for one in listed:
-        name = readable(one.raw)
-        path = _path(name, one.delimiter)
+        path = _path(readable(one.raw), one.delimiter)
         if one.has(_UNREADABLE) or not _wanted(path, globs):
             continue
         if one.has(_VIEWS) and path not in globs:
             continue
+        name = key(one.raw)
         found.setdefault(name, RemoteMailbox(name, _ours(one, path, told, prefix), one.raw))
     return sorted(found.values(), key=lambda mailbox: mailbox.ours != INBOX)
 
@@ -109,8 +116,13 @@ def _path(name: str, delimiter: str | None) -> str:
 
 def _wanted(path: str, globs: Sequence[str]) -> bool:
     if path.upper() == INBOX:
-        return not globs or any(fnmatch.fnmatchcase(INBOX, glob.upper()) for glob in globs)
-    return not globs or any(fnmatch.fnmatchcase(path, glob) for glob in globs)
+        path, globs = INBOX, [glob.upper() for glob in globs]
+    return not globs or any(_matches(glob, path) for glob in globs)
+
+
+def _matches(glob: str, path: str) -> bool:
+    pattern = re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(pattern, path, re.DOTALL) is not None
 
 
 def _ours(one: Listed, path: str, told: set[str], prefix: str) -> str:
