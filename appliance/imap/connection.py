@@ -36,19 +36,16 @@ class Connection:
         peer = writer.get_extra_info("peername")
         self.peer: str = peer[0] if isinstance(peer, tuple) else ""
         self.secure = tls or is_loopback(self.peer)
-        self.waiting = False
-        """The client has our whole answer; we wait for it."""
+        self.streaming = False
+        """A response is under way in pieces; nothing else may come between."""
 
     async def event(self) -> Event:
         """The next framed event; raises ConnectionLost."""
         while (event := self.framing.next_event()) is None:
-            self.waiting = True
             try:
                 octets = await self._reader.read(_SLICE_OCTETS)
             except OSError as error:
                 raise ConnectionLost(str(error)) from error
-            finally:
-                self.waiting = False
             if not octets:
                 raise ConnectionLost("the client closed the connection")
             self.framing.feed(octets)

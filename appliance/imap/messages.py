@@ -45,7 +45,9 @@ async def fetch(client: Client, command: Fetch) -> None:
     steps = rendering.steps(indices)
     try:
         while (pieces := await client.blocking(next, steps, None)) is not None:
+            client.connection.streaming = True
             await client.connection.send_pieces(pieces)
+        client.connection.streaming = False
     finally:
         if rendering.marked:
             client.committed()

@@ -52,7 +52,6 @@ class Session:
         self._services = services
         self._spools: list[Spool] = []
         self._bad = 0
-        self._idling = False
 
     async def run(self) -> None:
         """Serve the client."""
@@ -68,8 +67,8 @@ class Session:
         except ConnectionLost as error:
             _log.debug("%s: %s", self._connection.peer, error)
         except asyncio.CancelledError:
-            # Inside a response a BYE would be taken for a part of it.
-            if self._connection.waiting or self._idling:
+            # Inside a literal a BYE would be taken for a part of it.
+            if not self._connection.streaming:
                 await self._bye("the server is being stopped")
         finally:
             self._services.hub.forget(client.woken)
@@ -225,7 +224,6 @@ class Session:
         client.person()
         await client.send(responses.continuation("idling"))
         self._connection.framing.expect_line()
-        self._idling = True
         line = asyncio.ensure_future(self._connection.event())
         try:
             await client.tell(expunge=True, look=True)
@@ -237,7 +235,6 @@ class Session:
                 line.cancel()
                 with suppress(asyncio.CancelledError, ConnectionLost):
                     await line
-        self._idling = False
         event = line.result()
         if isinstance(event, Line) and event.octets.strip().upper() == b"DONE":
             await client.done(command.tag, "IDLE completed")
