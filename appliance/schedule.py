@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor as PoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -68,6 +69,7 @@ class Schedule:
             # A late run is one run, now; never two of one account at a time.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._asked = PoolExecutor(_RUNS_AT_ONCE, thread_name_prefix="asked")
         self._ear = threading.Thread(target=self._listen, name="schedule", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +83,7 @@ class Schedule:
         self._stop.set()
         self._bell.ring()
         self._scheduler.shutdown(wait=False)
+        self._asked.shutdown(wait=False, cancel_futures=True)
         self._ear.join(2.0)
 
     def look(self) -> None:
@@ -88,9 +91,8 @@ class Schedule:
         self._mind_the_clock()
         self._arm()
         for name in self._household.take_fetch_requests():
-            self._scheduler.add_job(
-                self._fetch, args=[name], id=f"now {name}", replace_existing=True
-            )
+            # Not a job: APScheduler's thread dies of a one-time job that ends while it stops.
+            self._asked.submit(self._fetch, name)
 
     def next_run(self, account: str) -> datetime | None:
         """When an account is fetched next."""
