@@ -116,6 +116,9 @@ def plan(query: Query, vocabulary: Vocabulary) -> Step:
             return _any_word(mask_of(field), sorted(spelt))
         case asked.Phrase(field, text):
             return _phrase(mask_of(field), words(text), vocabulary)
+        case asked.Beside(field, sets):
+            encoded_sets = (frozenset(word.encode() for word in one) for one in sets)
+            return SideBySide(mask_of(field), tuple(encoded_sets))
         case asked.Prefix(field, word):
             return _prefix(mask_of(field), word, vocabulary)
         case asked.Infix(field, word):

@@ -45,6 +45,14 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """One word of each set, side by side, in one field; spelt as ``Index.expand`` spells them."""
+
+    field: str | None
+    words: tuple[frozenset[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prefix:
     """A word that begins so."""
 
@@ -134,6 +142,7 @@ Query = (
     Term
     | Words
     | Phrase
+    | Beside
     | Prefix
     | Infix
     | Fuzzy
@@ -167,7 +176,7 @@ def resolve(query: Query, resolver: Callable[[Filter], Query]) -> Query:
 def in_field(query: Query, field: str) -> Query:
     """The query with its words that name no field put into this one."""
     match query:
-        case Term() | Words() | Phrase() | Prefix() | Infix() | Fuzzy():
+        case Term() | Words() | Phrase() | Beside() | Prefix() | Infix() | Fuzzy():
             return replace(query, field=field) if query.field is None else query
         case And(parts) | Or(parts):
             return type(query)(tuple(in_field(part, field) for part in parts))

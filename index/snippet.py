@@ -109,7 +109,8 @@ def _near(word: str, other: str) -> bool:
 def _related(word: str, bare: str, stemmed: tuple[str, str], other: str) -> bool:
     if word == other or skeleton(other) == bare or is_compound(other, word):
         return True
-    if not other.isalpha() or not word.isalpha():
+    # Stems keep the first letter; stemming every word of a long text is what costs.
+    if other[0] != word[0] or not other.isalpha() or not word.isalpha():
         return False
     german, english = stems(other)
     return german == stemmed[0] or english == stemmed[1]
