@@ -56,6 +56,10 @@ def matching(archive: Archive, query: Query, within: SeqSet) -> SeqSet:
             for word in words:
                 found = found | _worded(archive, field, word, within)
             return found
+        case asked.Beside(field, sets):
+            for words in sets:
+                within = matching(archive, asked.Words(field, words), within)
+            return within
         case asked.And(parts):
             for part in parts:
                 within = matching(archive, part, within)

@@ -23,13 +23,15 @@ from appliance.search.words import body_text, header_text
 from appliance.store import Archive
 from index import Index, SeqSet, fold
 from index.analysis import spellings, unspaced, words
-from index.query import And, Infix, Query, Words
+from index.query import And, Beside, Infix, Query, Words
 
 Where = Literal["text", "body"]
 
 _WHOLE: Final = 64
 """A piece of a word up to this length stands whole in some word of the index, however long
 the word it came from (``index.analysis.LONGEST``)."""
+_FEW: Final = 1000
+"""Sets of more words than this cost more than they tell."""
 _PHONE: Final = range(7, 16)
 
 
@@ -68,25 +70,60 @@ class Substring:
         return found | self._read(seqs.between(packed + 1, 1 << 62), self._in_header)
 
     def _bodies(self, seqs: SeqSet, index: Index) -> set[int]:
-        candidates = self.candidates()
-        if candidates is None or not seqs:
-            return self._read(seqs, self._in_body)
         certain = self._certain(seqs, index)
-        sure, unsure = certain or (SeqSet(), index.matching(candidates, seqs))
+        if certain is None:
+            candidates = self.candidates(index) if seqs else None
+            found = seqs if candidates is None else index.matching(candidates, seqs)
+            return self._read(found, self._in_body)
+        sure, unsure = certain
         return set(sure) | self._read(unsure - sure, self._in_body)
 
-    def candidates(self) -> Query | None:
+    def candidates(self, index: Index) -> Query | None:
         """What every body with the string matches; None if the string has no word in it."""
-        last = len(self._words) - 1
-        asked: list[Query] = []
-        for number, word in enumerate(self._words):
-            inner = 0 < number < last and len(word) <= _WHOLE
-            # Pairs of a script without spaces stand in the text as they stand here.
-            if inner or (unspaced(word) and len(word) > 1):
-                asked.append(Words("text", frozenset({word})))
-            elif len(word) > 2 or last < 2:
-                asked.append(Infix("text", word[:_WHOLE]))
-        return And(tuple(asked)) if asked else None
+        if not self._words:
+            return None
+        sets = [self._spelt(number, index) for number in range(len(self._words))]
+        if all(spelt is not None and len(spelt) <= _FEW for spelt in sets) and len(sets) > 1:
+            return Beside("text", tuple(spelt or frozenset() for spelt in sets))
+        asked: list[Query] = [
+            Words("text", spelt)
+            if spelt is not None and len(spelt) <= _FEW
+            else Infix("text", word)
+            for spelt, word in zip(sets, (word[:_WHOLE] for word in self._words), strict=True)
+            if len(word) > 2 or len(sets) < 3
+        ]
+        return And(tuple(asked))
+
+    def _spelt(self, number: int, index: Index) -> frozenset[str] | None:
+        """The words of the dictionary that this word of the string may stand for.
+
+        None when it may stand for pieces of a longer one that the index cut up.
+        """
+        word, last = self._words[number], len(self._words) - 1
+        if len(word) > _WHOLE:
+            return None
+        # Pairs of a script without spaces stand in the text as they stand here.
+        begins = number > 0 or (unspaced(word) and len(word) > 1) or self._cut_before(word)
+        ends = number < last or (unspaced(word) and len(word) > 1) or self._cut_after(word)
+        if begins and ends:
+            return frozenset({word})
+        if begins:
+            found = index.expand("text", prefix=word)
+        elif ends:
+            found = index.expand("text", suffix=word)
+        else:
+            found = index.expand("text", infix=word)
+        return frozenset(one.text for one in found)
+
+    def _cut_before(self, first: str) -> bool:
+        """Whether the string itself says that its first word begins there."""
+        at = self._needle.find(first)
+        return at > 0 and _parts_words(self._needle[at - 1])
+
+    def _cut_after(self, last: str) -> bool:
+        """Whether the string itself says that its last word ends there."""
+        at = self._needle.rfind(last) + len(last)
+        return at < len(self._needle) and _parts_words(self._needle[at])
 
     def _certain(self, seqs: SeqSet, index: Index) -> tuple[SeqSet, SeqSet] | None:
         """(certain, to be looked at), when the string is a piece of one word; else None."""
@@ -119,3 +156,8 @@ class Substring:
 
     def _in_header(self, seq: Seq) -> bool:
         return self._needle in fold(header_text(self._archive.header(seq)))
+
+
+def _parts_words(char: str) -> bool:
+    """Whether a character is certainly in no word; of other scripts' signs some are."""
+    return char.isascii() and not char.isalnum()

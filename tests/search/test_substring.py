@@ -51,6 +51,18 @@ NEEDLES = [
     *("under_s", "_", "@", "@example.co", "t.dot@ex", " ", ".", "!", "di", "e", "ल", "हिन्दी में"),
     *("िन्द", "λλην", "ст тек", "русский т", "bis 3", "sie die str", "Sie  die", "\r\n", "nothing"),
     *("übel", "example.org", "anna@example.org", "Subject: b", "subject", "ben@", "text/plain"),
+    *(
+        " sie ",
+        "e die ",
+        " tromr",
+        "(30) 7",
+        "/7.",
+        " of 京",
+        "東 京",
+        "京 は",
+        "x" * 65 + " ",
+        ".uk",
+    ),
     *("X-Odd: va", "lue one t", "<", "organ", "Ä", "ä"),
 ]
 
