@@ -39,12 +39,17 @@ def language() -> str:
     """``de`` or ``en`` for this request."""
     if "language" not in g:
         chosen = request.cookies.get(_COOKIE)
-        g.language = (
-            chosen
-            if chosen in LANGUAGES
-            else request.accept_languages.best_match(LANGUAGES, default="en")
-        )
+        g.language = chosen if chosen in LANGUAGES else _asked_for()
     return str(g.language)
+
+
+def _asked_for() -> str:
+    """The first language of the browser that we speak: ``de-AT`` is German."""
+    for tag, _ in request.accept_languages:
+        primary = tag.partition("-")[0].lower()
+        if primary in LANGUAGES:
+            return primary
+    return LANGUAGES[0]
 
 
 def t(english: str, **facts: object) -> str:

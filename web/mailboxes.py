@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -46,6 +47,14 @@ def label_of(mailbox: Mailbox) -> str:
     """How the page calls a mailbox: the special ones in the reader's language."""
     key = "INBOX" if mailbox.name == "INBOX" else mailbox.special_use or ""
     return t(_SPECIAL_NAMES[key]) if key in _SPECIAL_NAMES else mailbox.name
+
+
+@room.app_template_filter("places")
+def places(names: Sequence[str]) -> str:
+    """The mailboxes of a hit by their labels, without the one of all mail."""
+    by_name = {mailbox.name: mailbox for mailbox in own_mailboxes()}
+    found = [by_name[name] for name in names if name in by_name]
+    return " · ".join(label_of(one) for one in found if one.special_use != ALL)
 
 
 def tree() -> list[Branch]:

@@ -31,7 +31,7 @@ PROPERTIES: Final = frozenset(
         *(f"border-{side}-{what}" for side in _SIDES for what in ("color", "style", "width")),
     }
 )
-_PLAIN = re.compile(r"[\w\s.,%#'\"!+\-]*+(?:(?:rgba?|hsla?)\([\d\s.,%/]*+\)[\w\s.,%#'\"!+\-]*+)*+")
+_PLAIN = re.compile(r"(?:(?:rgba?|hsla?)\([\d\s.,%/]*+\)|[\w\s.,%#'\"!+\-])*+")
 
 
 def dressed(style: str) -> str:

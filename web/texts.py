@@ -148,7 +148,7 @@ GERMAN: Final[dict[str, str]] = {
     "The message is in {name} again.": "Die Nachricht ist wieder in {name}.",
     # -- a message
     "With this message": "Mit dieser Nachricht",
-    "Take the star": "Stern nehmen",
+    "Remove star": "Stern entfernen",
     "This message could not be read completely: {why} Its source is whole.": (
         "Diese Nachricht war nicht ganz zu lesen: {why} Ihre Quelle ist vollständig."
     ),
