@@ -214,7 +214,7 @@ class _Run:
 
     def _mailbox(self, session: Session, mailbox: RemoteMailbox) -> None:
         opened = session.examine(mailbox)
-        known = self._archive.known_uids(self._account.name, mailbox.name, opened.uidvalidity)
+        known = self._archive.known_uids(self._account.ledger, mailbox.name, opened.uidvalidity)
         later, again = self._failures(mailbox, opened)
         unknown = [
             uid
@@ -248,7 +248,7 @@ class _Run:
         listed = frozenset(opened.uids)
         later: set[str] = set()
         again: set[str] = set()
-        for failure in self._archive.failures(self._account.name):
+        for failure in self._archive.failures(self._account.ledger):
             origin = failure.origin
             if (origin.mailbox, origin.uidvalidity) != (mailbox.name, opened.uidvalidity):
                 continue
@@ -331,7 +331,7 @@ class _Run:
         self._intake.add(answer, origin, self._account.person, mailbox.ours)
 
     def _origin(self, mailbox: RemoteMailbox, opened: Opened, uid: str) -> Origin:
-        return Origin(self._account.name, mailbox.name, opened.uidvalidity, uid)
+        return Origin(self._account.ledger, mailbox.name, opened.uidvalidity, uid)
 
     def _tell(self, phase: str) -> None:
         now = time.monotonic()

@@ -1,4 +1,11 @@
-"""Accounts elsewhere that we fetch from; their passwords are sealed beside them."""
+"""Accounts elsewhere that we fetch from; their passwords are sealed beside them.
+
+An account's name may come to mean another maildrop: its server or user is
+changed, or it is removed and added again. The unique-ids of two maildrops are
+strangers, and taking one's "7" for the other's is losing a message. So the
+archive's ledger is asked with ``Account.ledger``, which is the name for the
+first maildrop, ``name#2`` for the next, and the same again when one returns.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +31,11 @@ _COLUMNS = (
     "name, person, protocol, host, port, tls, user, every_s, remove_after_days, mailboxes, "
     "enabled, created, pin"
 )
+_MAILDROP = (
+    "(SELECT ledger FROM maildrop m WHERE m.account = account.name "
+    "AND m.protocol = account.protocol AND m.host = account.host AND m.user = account.user)"
+)
+_SELECT = f"SELECT {_COLUMNS}, {_MAILDROP} FROM account"  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,8 @@ class Account:
     ``remove_after_days`` None = never remove anything from the server.
     ``mailboxes`` are globs (IMAP). ``created`` is set when it is added. ``pin`` is
     the SHA-256 fingerprint of the server's certificate or the path of a PEM file with
-    its authority, for home servers; None = what this machine trusts.
+    its authority, for home servers; None = what this machine trusts. ``maildrop`` is
+    set by the household; see ``ledger``.
     """
 
     name: str
@@ -50,6 +63,12 @@ class Account:
     enabled: bool = True
     created: datetime | None = None
     pin: str | None = None
+    maildrop: str = ""
+
+    @property
+    def ledger(self) -> str:
+        """What the archive's ledger calls this maildrop (``Origin.account``)."""
+        return self.maildrop or self.name
 
 
 class Accounts:
@@ -61,8 +80,7 @@ class Accounts:
     def all(self, person: str | None = None) -> list[Account]:
         """Accounts by name, of everybody or of one person."""
         rows = self._database.read().execute(
-            f"SELECT {_COLUMNS} FROM account WHERE ? IS NULL OR person = ? ORDER BY name",  # noqa: S608 - a constant
-            (person, person),
+            f"{_SELECT} WHERE ? IS NULL OR person = ? ORDER BY name", (person, person)
         )
         return [_account(row) for row in rows]
 
@@ -70,7 +88,7 @@ class Accounts:
         """The account, capitals or not; None when there is none."""
         row = (
             self._database.read()
-            .execute(f"SELECT {_COLUMNS} FROM account WHERE name = ?", (scrubbed(name, 65),))  # noqa: S608 - a constant
+            .execute(f"{_SELECT} WHERE name = ?", (scrubbed(name, 65),))
             .fetchone()
         )
         return _account(row) if row else None
@@ -108,6 +126,7 @@ class Accounts:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*_row(replace(account, created=created)), seal()),
             )
+            self._name_maildrop(account)
         return self.get(account.name)
 
     def update(self, account: Account, sealed: bytes | None) -> None:
@@ -121,6 +140,7 @@ class Accounts:
                 "created = ?, pin = ?, sealed = coalesce(?, sealed) WHERE name = ?",
                 (*values[1:], sealed, before.name),
             )
+            self._name_maildrop(replace(account, name=before.name))
 
     def remove(self, name: str) -> Account:
         """The account that was; raises UsageError."""
@@ -146,6 +166,18 @@ class Accounts:
             names = [row[0] for row in connection.execute(asked)]
             connection.execute("DELETE FROM fetch_request")
         return names
+
+    def _name_maildrop(self, account: Account) -> None:
+        """Give the maildrop its name in the ledger, unless it has had one before."""
+        with self._database.write() as connection:
+            (before,) = connection.execute(
+                "SELECT count(*) FROM maildrop WHERE account = ?", (account.name,)
+            ).fetchone()
+            ledger = f"{account.name}#{before + 1}" if before else account.name
+            connection.execute(
+                "INSERT OR IGNORE INTO maildrop VALUES (?, ?, ?, ?, ?)",
+                (account.name, account.protocol, account.host, account.user, ledger),
+            )
 
 
 def checked_account(account: Account) -> Account:
@@ -196,11 +228,13 @@ def _row(account: Account) -> tuple[Any, ...]:
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    name, person, protocol, host, port, tls, user, every_s, days, mailboxes, enabled, at, pin = row
+    *plain, mailboxes, enabled, at, pin, maildrop = row
+    name, person, protocol, host, port, tls, user, every_s, days = plain
     return Account(
         *(name, person, protocol, host, port, tls, user, every_s, days),
         mailboxes=tuple(json.loads(mailboxes)),
         enabled=bool(enabled),
         created=moment(at),
         pin=pin,
+        maildrop=maildrop,
     )

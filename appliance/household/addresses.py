@@ -65,19 +65,18 @@ class Addresses:
         if not at:
             return None
         for candidate in dict.fromkeys((local_part, local_part.partition("+")[0])):
-            owner = self._owner(f"{candidate}@{host}")
-            if owner is None and host == domain.lower():
-                owner = self._named(candidate)
+            # A name comes before the table: nobody can take name@domain from its person.
+            owner = self._named(candidate) if host == domain.lower() else None
+            owner = owner or self._owner(f"{candidate}@{host}")
             if owner is not None:
                 return owner
         return None
 
-    def sign_in_name(self, login: str) -> str | None:
-        """The person a mail program means: a name, one of their addresses, or name@anything."""
+    def sign_in_names(self, login: str) -> tuple[str, ...]:
+        """Whom a mail program may mean: a name, one of their addresses, or name@anything."""
         local_part, at, host = _split(login)
-        if not at:
-            return self._named(local_part)
-        return self._owner(f"{local_part}@{host}") or self._named(local_part)
+        meant = (self._owner(f"{local_part}@{host}") if at else None, self._named(local_part))
+        return tuple(dict.fromkeys(filter(None, meant)))
 
     def _owner(self, kept: str) -> str | None:
         row = (

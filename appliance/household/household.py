@@ -161,12 +161,14 @@ class Household:
         in: 128 random bits need no brake, and one phone with a revoked password
         must not lock out the other devices of the house.
         """
-        name = self._addresses.sign_in_name(login)
-        device = self._devices.check(name or "", password)
+        names = self._addresses.sign_in_names(login)
+        found = [self._devices.check(name, password) for name in names or ("",)]
+        device = next(filter(None, found), None)
         if device is None:
-            guess = guess_of("device", name or login.strip(), peer)
+            known = names[0] if names else None
+            guess = guess_of("device", known or login.strip(), peer)
             self._throttle.begin(guess)
-            self._log_refusal(guess, peer, name)
+            self._log_refusal(guess, peer, known)
             return None
         try:
             self._devices.note_use(device, peer, client, self._clock())

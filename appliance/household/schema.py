@@ -104,4 +104,20 @@ def _pin(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE account ADD COLUMN pin TEXT")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create, _pin)
+def _name_maildrops(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """
+        CREATE TABLE maildrop (
+            account TEXT NOT NULL COLLATE NOCASE,
+            protocol TEXT NOT NULL,
+            host TEXT NOT NULL COLLATE NOCASE,
+            user TEXT NOT NULL,
+            ledger TEXT NOT NULL UNIQUE,  -- Origin.account; rows outlive the account
+            PRIMARY KEY (account, protocol, host, user)
+        ) STRICT
+        """
+    )
+    connection.execute("INSERT INTO maildrop SELECT name, protocol, host, user, name FROM account")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create, _pin, _name_maildrops)

@@ -42,6 +42,8 @@ _EXCESS_OCTETS = 64 << 20
 """How much of an oversized message is read and thrown away, so that the client hears why."""
 _READ_OCTETS = 1 << 22
 _COMMAND_OCTETS = 2048
+_PATH_LIMIT = 512
+"""RFC 5321 §4.5.3.1.3 has 256; some senders' bounce addresses are longer."""
 _REPLY = re.compile(r"([245]\d\d) (?!\d\.\d)")
 _ENHANCED = {
     "220": "2.0.0",
@@ -358,7 +360,7 @@ class Answers:
 
 def _address_refusal(address: str, envelope: Envelope) -> str | None:
     path = "" if address == "<>" else address
-    if not path.isprintable() or "<" in path or ">" in path:
+    if not path.isprintable() or "<" in path or ">" in path or len(path) > _PATH_LIMIT:
         return "553 5.1.3 Malformed address"
     if not path.isascii() and not envelope.smtp_utf8:
         return "553 5.6.7 An address beyond ASCII needs SMTPUTF8"

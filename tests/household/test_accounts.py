@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.database import Database
 from appliance.errors import ConfigError, UsageError
 from appliance.household import Account, Household
+from appliance.household.schema import MIGRATIONS
 from tests.household.conftest import CHEAP, Clock
 
 GMAIL = Account("anna@gmail.com", "anna", "imap", "imap.gmail.com", 993, "implicit", "anna")
@@ -34,7 +36,7 @@ def test_an_account_comes_back_as_it_was_given(fetching: Household, clock: Clock
         *(3600, 30, ("INBOX", "Liste/*"), False),
     )
     fetching.add_account(pop, "x")
-    assert fetching.account("old-box") == replace(pop, created=clock.now)
+    assert fetching.account("old-box") == replace(pop, created=clock.now, maildrop="Old-Box")
     assert [account.name for account in fetching.accounts()] == ["anna@gmail.com", "Old-Box"]
     assert [account.name for account in fetching.accounts("ben")] == ["Old-Box"]
     assert fetching.account_password("OLD-BOX") == "x"
@@ -89,6 +91,40 @@ def test_a_name_is_given_once_and_changing_keeps_what_is_not_given(fetching: Hou
             action("anna@gmail.com")
     with pytest.raises(UsageError, match="no account"):
         fetching.update_account(GMAIL)
+
+
+def test_another_maildrop_has_another_name_in_the_ledger(fetching: Household) -> None:
+    def ledger() -> str:
+        return fetching.account(GMAIL.name).ledger
+
+    assert ledger() == "anna@gmail.com"
+    fetching.update_account(replace(GMAIL, port=1993, tls="none", every_s=60))
+    assert ledger() == "anna@gmail.com"
+    fetching.update_account(replace(GMAIL, host="imap.example.org"))
+    assert ledger() == "anna@gmail.com#2"
+    fetching.remove_account(GMAIL.name)
+    fetching.add_account(replace(GMAIL, name="Anna@Gmail.com", protocol="pop3"), SECRET)
+    assert ledger() == "Anna@Gmail.com#3"
+    fetching.update_account(replace(GMAIL, user="ben"))
+    assert ledger() == "Anna@Gmail.com#4"
+    fetching.update_account(replace(GMAIL, host="IMAP.gmail.com"))
+    assert ledger() == "anna@gmail.com", "the first maildrop is back, and what it knew"
+    assert fetching.accounts()[0].ledger == "anna@gmail.com"
+
+
+def test_a_household_of_an_older_version_keeps_its_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "household.sqlite3"
+    with Database(path, MIGRATIONS[:1]) as old, old.write() as connection:
+        connection.execute("INSERT INTO person VALUES ('anna', 'Anna', 1, '', 0)")
+        connection.execute(
+            "INSERT INTO account VALUES ('Box', 'anna', 'pop3', 'pop.example.org', 995, "
+            "'implicit', 'anna', 300, NULL, '[\"*\"]', 1, 0, x'00')"
+        )
+    with Household(tmp_path, cost=CHEAP) as household:
+        assert household.account("box").ledger == "Box"
+        assert household.account("box").pin is None
+        household.update_account(replace(household.account("box"), host="other.example.org"))
+        assert household.account("box").ledger == "Box#2"
 
 
 def test_requests_to_fetch_are_taken_once_oldest_first(fetching: Household, clock: Clock) -> None:
@@ -254,6 +290,7 @@ def test_a_household_without_pins_is_opened(tmp_path: Path) -> None:
         household.add_person("anna", "a long password")
         household.add_account(GMAIL, SECRET)
     with sqlite3.connect(tmp_path / "household.sqlite3") as file:
+        file.execute("DROP TABLE maildrop")
         file.execute("ALTER TABLE account DROP COLUMN pin")
         file.execute("PRAGMA user_version = 1")
     file.close()

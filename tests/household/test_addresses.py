@@ -80,6 +80,16 @@ def test_an_address_belongs_to_one_person(addressed: Household) -> None:
         addressed.remove_address("anna.berg@example.org")
 
 
+def test_nobody_can_take_a_persons_own_address(family: Household) -> None:
+    family.add_address("ben", "anna@hauspost.local")
+    assert family.owner_of("anna@hauspost.local", DOMAIN) == "anna"
+    for name in ("anna", "ben"):
+        password = family.add_device(name, "phone").password
+        assert family.check_device("anna@hauspost.local", password, "10.0.0.1") == (
+            family.person(name)
+        )
+
+
 def test_a_person_called_postmaster_is_the_postmaster(family: Household) -> None:
     family.add_person("postmaster", "a long password")
     assert family.owner_of("postmaster@hauspost.local", DOMAIN) == "postmaster"
