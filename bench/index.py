@@ -35,7 +35,7 @@ _PIECES = (
 )
 _SYLLABLES = _PIECES.split()
 _TODAY = date(2026, 1, 1)
-_COMMIT = 2000
+_COMMIT = 500
 
 
 def vocabulary(size: int = 40_000) -> tuple[list[str], list[float]]:

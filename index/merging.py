@@ -6,10 +6,8 @@ gone. Smaller ones are merged by tiers, so a document is copied a few times at m
 
 from __future__ import annotations
 
-import heapq
 from array import array
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 from index import postings, segment
@@ -59,7 +57,8 @@ def merge(disk: Disk, name: str, parts: Sequence[tuple[Segment, frozenset[int]]]
     )
     if not living:
         return 0
-    renumbered: list[dict[int, int]] = [{} for _ in parts]
+    # -1: removed.
+    renumbered = [array("l", [-1]) * part.count for part, _ in parts]
     for new, (_, _, which, number) in enumerate(living):
         renumbered[which][number] = new
     keys = [(date, seq) for date, seq, _, _ in living]
@@ -72,32 +71,61 @@ def merge(disk: Disk, name: str, parts: Sequence[tuple[Segment, frozenset[int]]]
 
 
 def _terms(
-    parts: Sequence[tuple[Segment, frozenset[int]]], renumbered: Sequence[dict[int, int]]
+    parts: Sequence[tuple[Segment, frozenset[int]]], renumbered: Sequence[Sequence[int]]
 ) -> Iterator[tuple[bytes, bytes]]:
-    streams = [_keys(which, part) for which, (part, _) in enumerate(parts)]
-    for key, group in groupby(heapq.merge(*streams), key=itemgetter(0)):
-        occurrences: list[tuple[int, array[int]]] = []
-        for _, which, term in group:
-            numbers = renumbered[which]
-            found = parts[which][0].postings(term)
-            at = 0
-            for document, frequency in zip(found.documents, found.frequencies, strict=True):
-                new = numbers.get(document)
-                if new is not None:
-                    occurrences.append((new, found.positions[at : at + frequency]))
-                at += frequency
-        if occurrences:
-            occurrences.sort(key=itemgetter(0))
-            positions = array("I")
-            for _, places in occurrences:
-                positions.extend(places.tolist())
-            merged = Postings(
-                [new for new, _ in occurrences],
-                [len(places) for _, places in occurrences],
-                positions,
-            )
+    where: dict[bytes, list[tuple[int, int]]] = {}
+    for which, (part, _) in enumerate(parts):
+        for number, key in enumerate(part.keys()):
+            where.setdefault(key, []).append((which, number))
+    for key in sorted(where):
+        merged = _merged(
+            [
+                _kept(parts[which][0].postings(term), renumbered[which], bool(parts[which][1]))
+                for which, term in where.pop(key)
+            ]
+        )
+        if merged.documents:
             yield key, postings.encode(merged)
 
 
-def _keys(which: int, part: Segment) -> Iterator[tuple[bytes, int, int]]:
-    return ((part.term(number), which, number) for number in range(part.terms))
+def _kept(found: Postings, numbers: Sequence[int], some_removed: bool) -> Postings:
+    """The postings with new numbers, without what is removed."""
+    documents = [numbers[document] for document in found.documents]
+    if not some_removed or min(documents) >= 0:
+        return Postings(documents, found.frequencies, found.positions)
+    kept = Postings([], [], array("I"))
+    _take(kept, (one for one in _apart(documents, found) if one[0] >= 0))
+    return kept
+
+
+def _merged(found: Sequence[Postings]) -> Postings:
+    """Postings of several segments as one; mostly the one ends before the other begins."""
+    if len(found) == 1:
+        return found[0]
+    found = sorted((one for one in found if one.documents), key=itemgetter(0))
+    merged = Postings([], [], array("I"))
+    for one in found:
+        merged.documents.extend(one.documents)
+    if all(map(int.__lt__, merged.documents, merged.documents[1:])):
+        for one in found:
+            merged.frequencies.extend(one.frequencies)
+            merged.positions.extend(one.positions.tolist())
+        return merged
+    merged.documents.clear()
+    _take(merged, sorted(each for one in found for each in _apart(one.documents, one)))
+    return merged
+
+
+def _apart(documents: Sequence[int], found: Postings) -> Iterator[tuple[int, int, list[int]]]:
+    """(document, frequency, positions) of each document."""
+    at = 0
+    for document, frequency in zip(documents, found.frequencies, strict=True):
+        yield document, frequency, found.positions[at : at + frequency].tolist()
+        at += frequency
+
+
+def _take(into: Postings, parts: Iterable[tuple[int, int, list[int]]]) -> None:
+    for document, frequency, positions in parts:
+        into.documents.append(document)
+        into.frequencies.append(frequency)
+        into.positions.extend(positions)

@@ -51,6 +51,8 @@ def encode(postings: Postings) -> bytes:
     """The octets of postings."""
     documents, frequencies, positions = postings
     n = len(documents)
+    if n == 1 and len(positions) == 1:
+        return encode_one(packed(documents[0], positions[0]))
     deltas = [documents[0]]
     deltas += map(int.__sub__, documents[1:], documents)
     count_code = _code(n)
@@ -100,6 +102,11 @@ def documents(octets: bytes) -> list[int]:
 def decode(octets: bytes) -> Postings:
     """All of it; raises Damaged."""
     types, n, at = _opened(octets)
+    if n == 1 and types & 0b11001100 == _ALL_ONE << 2:
+        # A single occurrence: most words have no other.
+        end = at + _SIZES[types & 3]
+        position = int.from_bytes(octets[end:], "little")
+        return Postings([int.from_bytes(octets[at:end], "little")], [1], array("I", (position,)))
     deltas, at = _array(octets, at, types & 3, n)
     if (types >> 2) & 3 == _ALL_ONE:
         frequencies = [1] * n

@@ -18,6 +18,7 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,6 +132,12 @@ class Segment:
                 at = self._map.find(infix, following, end)
             else:
                 at = self._map.find(infix, at + 1, end)
+
+    def keys(self) -> list[bytes]:
+        """The keys of all terms, in order."""
+        offsets = list(self._term_offsets())
+        octets = self._map[self._terms_at : self._terms_at + offsets[-1]]
+        return [octets[start:end] for start, end in pairwise(offsets)]
 
     def words(self) -> dict[str, tuple[int, int]]:
         """Every word with (documents, mask of fields)."""
