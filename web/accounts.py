@@ -186,7 +186,7 @@ def _lines(asked: str | None = None) -> dict[str, object]:
     lines = []
     for account in home.household.accounts(None if me.keeper else me.name):
         runs = home.archive.runs(account.name, 1)
-        failures = home.archive.failures(account.name)
+        failures = home.archive.failures(account.ledger)
         lines.append(
             Line(
                 account,

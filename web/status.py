@@ -23,7 +23,9 @@ def shown() -> str:
     names = {account.name for account in accounts}
     runs = [run for run in home.archive.runs(limit=100) if me.keeper or run.account in names][:20]
     failures = [
-        (name, failure) for name in sorted(names) for failure in home.archive.failures(name)
+        (account.name, failure)
+        for account in accounts
+        for failure in home.archive.failures(account.ledger)
     ]
     disk = shutil.disk_usage(home.config.data)
     return render_template(

@@ -73,7 +73,7 @@ def show(house: House, output: Output, chosen: argparse.Namespace) -> None:
     """account show"""
     account = house.household.account(chosen.name)
     facts = _account(house, account)
-    failures = house.archive.failures(account.name)
+    failures = house.archive.failures(account.ledger)
     runs = house.archive.runs(account.name, 10)
     facts["failures"] = [
         {

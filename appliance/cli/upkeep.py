@@ -139,7 +139,7 @@ def status(house: House, output: Output, chosen: argparse.Namespace) -> None:
     accounts, problems = [], []
     for account in house.household.accounts():
         last = next(iter(house.archive.runs(account.name, 1)), None)
-        failures = len(house.archive.failures(account.name))
+        failures = len(house.archive.failures(account.ledger))
         accounts.append(
             {
                 "name": account.name,
