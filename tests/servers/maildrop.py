@@ -17,9 +17,6 @@ class Held:
     internal_date: str = "17-Jul-2020 02:44:25 +0200"
     unique_id: str = ""
 
-    def __post_init__(self) -> None:
-        self.unique_id = self.unique_id or f"uid-{self.uid:08x}"
-
 
 @dataclass
 class Box:
@@ -33,6 +30,8 @@ class Box:
 
     def arrive(self, octets: bytes, flags: tuple[str, ...] = (), unique_id: str = "") -> Held:
         """A new message."""
+        # Never given to two messages, also not after ``renumber`` (RFC 1939 §7).
+        unique_id = unique_id or f"v{self.uidvalidity}-{self.uidnext}"
         fresh = Held(self.uidnext, octets, flags, unique_id=unique_id)
         self.uidnext += 1
         self.held.append(fresh)
