@@ -3,7 +3,7 @@
 The supervisor does no work of its own and holds nothing that could be lost. Its
 children end when it ends, however it ends: each holds a pipe whose other end is
 here. SIGTERM stops all in order, SIGHUP re-reads the configuration and starts
-again what it changes.
+again what it changes. Started by systemd it says so: ready, alive, stopping.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,8 @@ class Supervisor:
         try:
             while True:
                 self._start_due()
+                # READY again does no harm; a loop that hangs here no longer feeds the watchdog.
+                tell_systemd("READY=1\nWATCHDOG=1")
                 # Ringing the doorbell of every child's death at once would be SIGCHLD; the
                 # timeout covers children that are waiting for their next start.
                 told = signal.sigtimedwait(_HANDLED, self._next_due_s())
@@ -78,6 +81,7 @@ class Supervisor:
                 elif told.si_signo == signal.SIGHUP:
                     self._reconfigure()
                 else:
+                    tell_systemd("STOPPING=1")
                     return self._stop(self._children)
         finally:
             os.close(self._write_end)
@@ -166,3 +170,18 @@ def _fingerprint(config: Config) -> tuple[object, ...]:
 def command_of(arguments: Sequence[str]) -> list[str]:
     """The command line that runs ``hauspost`` with these arguments, by this Python."""
     return [sys.executable, "-m", "appliance", *arguments]
+
+
+def tell_systemd(state: str) -> None:
+    """One datagram, as sd_notify(3) says; when nobody listens nothing is amiss."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):  # the abstract namespace of unix(7)
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+            door.setblocking(False)
+            door.sendto(state.encode(), address)
+    except OSError as error:
+        _log.debug("systemd was not told %r: %s", state, error)

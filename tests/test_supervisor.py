@@ -1,76 +1,269 @@
-"""What the supervisor says to systemd, over a real socket."""
+"""Children that die, hang, or are told to read the configuration anew; what systemd hears.
+
+Real processes: a child says "here" on a datagram socket when it is up, so
+nothing here waits by the clock. The supervisor runs in the main thread and a
+director in another one sends it signals, as an owner or systemd would.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance import supervisor as module
 from appliance.config import Config
-from appliance.supervisor import Supervisor, tell_systemd
+from appliance.errors import ConfigError
+from appliance.supervisor import LIFELINE, Supervisor, tell_systemd
+
+HERE = (
+    "import os, signal, socket, sys\n"
+    "door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+    "door.sendto(f'{sys.argv[2]} {os.getpid()}'.encode(), sys.argv[1])\n"
+)
+OBEYS = HERE + "signal.sigwait({signal.SIGTERM})"
+HANGS = HERE + "signal.sigwait({signal.SIGUSR1})"
+HOLDS_THE_LIFELINE = HERE + f"os.read(int(os.environ['{LIFELINE}']), 1)"
 
 
-@contextmanager
-def listening(address: str) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
-        door.bind(address)
-        door.settimeout(10)
-        yield door
+class Ear:
+    """A datagram socket of its own, and what came in."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = str(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.address)
+        self.socket.settimeout(20)
+
+    def word(self) -> str:
+        """The next word; raises TimeoutError."""
+        return self.socket.recv(1000).decode()
+
+    def child(self) -> tuple[str, int]:
+        """The next child that is up: its name and process."""
+        name, _, process = self.word().partition(" ")
+        return name, int(process)
 
 
-def words(door: socket.socket) -> str:
-    return door.recv(1000).decode()
+@pytest.fixture
+def ear(tmp_path: Path) -> Iterator[Ear]:
+    made = Ear(tmp_path / "ear")
+    yield made
+    made.socket.close()
 
 
-def test_systemd_hears_ready_and_alive_and_stopping(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard: list[str] = []
-    with listening(str(tmp_path / "notify")) as door:
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        config = Config(data=tmp_path)
+def direct(supervisor: Supervisor, director: Callable[[], object]) -> int:
+    """Run the supervisor while ``director`` acts; then it is told to stop. Its answer."""
+    failures: list[BaseException] = []
 
-        command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        supervisor = Supervisor(config, lambda _: command, lambda: config, names=("one",))
-
-        def listen() -> None:
-            heard.append(words(door))
-            os.kill(os.getpid(), signal.SIGTERM)
-            while "STOPPING=1" not in heard:
-                heard.append(words(door))
-
-        thread = threading.Thread(target=listen)
-        # The signal must reach the supervisor's own thread, so this one may not take it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        thread.start()
+    def act() -> None:
         try:
-            assert supervisor.run() == 0
+            director()
+        except BaseException as error:
+            failures.append(error)
         finally:
-            thread.join()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    assert heard[0] == "READY=1\nWATCHDOG=1"
-    assert heard[-1] == "STOPPING=1"
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    told = {signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+    # Signals must reach the supervisor's own thread: the director's inherits this mask.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, told)
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        status = supervisor.run()
+    finally:
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if failures:
+        raise failures[0]
+    return status
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
+def made(
+    config: Config,
+    ear: Ear,
+    script: str = OBEYS,
+    reload: Callable[[], Config] | None = None,
+    names: tuple[str, ...] = ("one",),
+) -> Supervisor:
+    return Supervisor(
+        config,
+        lambda name: [sys.executable, "-c", script, ear.address, name],
+        reload or (lambda: config),
+        names,
+    )
+
+
+def gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_every_process_is_started_and_stops_when_told(tmp_path: Path, ear: Ear) -> None:
+    up: dict[str, int] = {}
+
+    def director() -> None:
+        up.update(ear.child() for _ in range(3))
+
+    names = ("mail", "index", "web")
+    assert direct(made(Config(data=tmp_path), ear, names=names), director) == 0
+    assert set(up) == set(names)
+    assert all(gone(process) for process in up.values())
+
+
+def test_one_that_dies_is_started_again_and_the_others_stay(tmp_path: Path, ear: Ear) -> None:
+    def director() -> None:
+        up = dict(ear.child() for _ in range(2))
+        os.kill(up["one"], signal.SIGKILL)
+        name, process = ear.child()
+        assert name == "one"
+        assert process != up["one"]
+        assert not gone(up["two"])
+
+    assert direct(made(Config(data=tmp_path), ear, names=("one", "two")), director) == 0
+
+
+def test_one_that_keeps_dying_waits_longer_each_time(
+    tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_WAIT_S", 0.01)
+    supervisor = made(Config(data=tmp_path), ear, HERE + "sys.exit(3)")
+    for child in supervisor._children:
+        child.wait_s = 0.01
+
+    def director() -> None:
+        for _ in range(4):
+            ear.child()
+
+    direct(supervisor, director)
+    waits = [
+        record.args[2]
+        for record in caplog.records
+        if "ended by itself" in record.msg and isinstance(record.args, tuple)
+    ]
+    assert waits[:3] == [0.01, 0.02, 0.04]
+    assert "status 3" in caplog.text
+
+
+def test_one_that_does_not_stop_is_ended_and_that_is_said(
+    tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "STOP_S", 0.2)
+    processes: list[int] = []
+
+    def director() -> None:
+        processes.append(ear.child()[1])
+
+    assert direct(made(Config(data=tmp_path), ear, HANGS), director) == 1
+    assert gone(processes[0])
+    assert "did not stop in time" in caplog.text
+
+
+def test_sighup_starts_the_processes_with_a_changed_configuration(tmp_path: Path, ear: Ear) -> None:
+    changed = Config(data=tmp_path, web_port=8026)
+
+    def director() -> None:
+        before = ear.child()[1]
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert ear.child()[1] != before
+        assert gone(before)
+
+    assert direct(made(Config(data=tmp_path), ear, reload=lambda: changed), director) == 0
+
+
+def test_sighup_without_a_change_or_with_a_broken_file_leaves_all_running(
+    tmp_path: Path, ear: Ear, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    config = Config(data=tmp_path)
+    asked = [threading.Event(), threading.Event()]
+
+    def reload() -> Config:
+        if not asked[0].is_set():
+            asked[0].set()
+            return config
+        asked[1].set()
+        raise ConfigError("config.toml: web_port: must be 0-65535, is 70000")
+
+    def director() -> None:
+        process = ear.child()[1]
+        for event in asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert event.wait(20)
+        assert not gone(process)
+
+    assert direct(made(config, ear, reload=reload), director) == 0
+    assert "nothing changed" in caplog.text
+    assert "stays as it was: config.toml: web_port" in caplog.text
+    assert caplog.text.count("started as process") == 1
+
+
+def test_children_see_the_end_of_a_supervisor_that_was_killed(tmp_path: Path, ear: Ear) -> None:
+    run = (
+        "import sys; from pathlib import Path\n"
+        "from appliance.config import Config\n"
+        "from appliance.supervisor import Supervisor\n"
+        "c = Config(data=Path('.'))\n"
+        "Supervisor(c, lambda n: [sys.executable, '-c', *sys.argv[1:], n], lambda: c, ('x',)).run()"
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", run, HOLDS_THE_LIFELINE, ear.address])
+    child = ear.child()[1]
+    supervisor.kill()
+    supervisor.wait()
+    descriptor = _watch(child)
+    if descriptor is not None:
+        ready, _, _ = select.select([descriptor], [], [], 20)
+        os.close(descriptor)
+        assert ready, "the child outlived its supervisor"
+
+
+def _watch(process: int) -> int | None:
+    """A descriptor that is readable when the process has ended; None when it is gone already."""
+    try:
+        return os.pidfd_open(process)
+    except ProcessLookupError:
+        return None
+
+
+def test_systemd_hears_ready_alive_and_stopping(
+    tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemd = Ear(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", systemd.address)
+    assert direct(made(Config(data=tmp_path), ear), ear.child) == 0
+    heard = [systemd.word()]
+    while heard[-1] != "STOPPING=1":
+        heard.append(systemd.word())
+    systemd.socket.close()
+    assert set(heard[:-1]) == {"READY=1\nWATCHDOG=1"}
+
+
+@pytest.mark.parametrize("address", ["", "/nonexistent/notify", "@nobody-listens-here"])
+def test_that_systemd_does_not_listen_is_no_failure(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    tell_systemd("READY=1")
+
+
 def test_an_address_in_the_abstract_namespace_is_understood(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = f"hauspost-test-{os.getpid()}"
-    with listening(f"\0{name}") as door:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(f"\0{name}")
+        door.settimeout(20)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         tell_systemd("READY=1")
-        assert words(door) == "READY=1"
-
-
-@pytest.mark.parametrize("address", ["", "/nonexistent/notify", "@nobody-listens-here"])
-def test_that_nobody_listens_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOTIFY_SOCKET", address)
-    tell_systemd("READY=1")
+        assert door.recv(100) == b"READY=1"
