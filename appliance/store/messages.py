@@ -216,12 +216,14 @@ class Messages(Room):
                 needed.append((at, item))
             at += item.size
         for at, item in needed:
+            item_end = at + item.size
             for piece in parts.assembled([item], self._part):
                 low, high = max(start - at, 0), min(end - at, len(piece))
                 at += len(piece)
                 if low < high:
                     yield piece if high - low == len(piece) else piece[low:high]
-                if at >= end:
+                # A part read to its end is read on: its checksum is compared after the last piece.
+                if end <= at < item_end:
                     break
 
     def _part(self, digest: Digest) -> Iterator[bytes]:
