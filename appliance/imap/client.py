@@ -23,7 +23,7 @@ from appliance.imap.fetching import flags_cell
 from appliance.imap.notify import Hub
 from appliance.imap.searching import TextSearch
 from appliance.imap.selected import News, Selected
-from appliance.mail.types import SYSTEM_FLAGS, Uid
+from appliance.mail.types import SYSTEM_FLAGS, Seq, Uid
 from appliance.store import Archive, Changes, NoSuchMailbox
 from appliance.wire import imap_responses as responses
 
@@ -54,7 +54,8 @@ class WrongState(ClientError):
 class Services:
     """What the sessions of one server share. ``signed_in`` counts connections a person.
 
-    Who tries too often is answered after ``refusal_delay_s``.
+    Who tries too often is answered after ``refusal_delay_s``. ``damaged`` are large
+    messages that broke off while they were sent.
     """
 
     archive: Archive
@@ -65,6 +66,7 @@ class Services:
     spool: Path
     message_limit_octets: int
     refusal_delay_s: float = 1.0
+    damaged: set[Seq] = field(default_factory=set)
     signed_in: dict[str, int] = field(default_factory=dict)
 
 

@@ -48,6 +48,10 @@ class NotOffered(ClientError):
     """An item of an extension that is not announced: BAD."""
 
 
+class BrokenOff(Exception):
+    """A large message turned out damaged while its literal was being sent: close."""
+
+
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
     """What one FETCH needs. ``sections`` are the items that read header sections or octets."""
@@ -89,10 +93,13 @@ class Rendering:
     """One FETCH under way.
 
     ``unreadable`` are the UIDs that were left out; ``marked`` says that messages
-    became \\Seen.
+    became \\Seen. ``damaged`` are large messages known to break off; it is added to.
     """
 
-    def __init__(self, archive: Archive, selected: Selected, plan: FetchPlan) -> None:
+    def __init__(
+        self, archive: Archive, selected: Selected, plan: FetchPlan, damaged: set[Seq]
+    ) -> None:
+        self._damaged = damaged
         self.unreadable: list[Uid] = []
         self.marked = False
         self._archive = archive
@@ -176,9 +183,19 @@ class Rendering:
 
     def _message(self, at: int, row: list[bytes], contents: Contents) -> Iterator[Octets]:
         """One FETCH response; nothing of it when the message cannot be read."""
+        seq = self._selected.seq_at(at)
+        if seq in self._damaged:
+            self.unreadable.append(Uid(self._selected.uids[at]))
+            return
         pieces = self._pieces(at, row, contents)
         if contents.size > HELD_OCTETS:
-            yield from pieces
+            try:
+                yield from pieces
+            except StoreError as error:
+                # Its literal was announced: only the end of the connection says it is not whole.
+                # The next FETCH leaves it out.
+                self._damaged.add(seq)
+                raise BrokenOff(f"message {seq} broke off: {error}") from error
             return
         try:
             yield from list(pieces)

@@ -41,7 +41,7 @@ async def fetch(client: Client, command: Fetch) -> None:
     if since is not None:
         modseqs = selected.modseqs
         indices = (at for at in indices if modseqs[at] > since)
-    rendering = Rendering(client.services.archive, selected, plan)
+    rendering = Rendering(client.services.archive, selected, plan, client.services.damaged)
     steps = rendering.steps(indices)
     try:
         while (pieces := await client.blocking(next, steps, None)) is not None:

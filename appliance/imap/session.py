@@ -18,7 +18,7 @@ from appliance.imap.appending import Spool, append
 from appliance.imap.client import Client, Refused, Services, WrongState
 from appliance.imap.connection import Connection, ConnectionLost
 from appliance.imap.contents import UnknownEncoding
-from appliance.imap.fetching import NotOffered
+from appliance.imap.fetching import BrokenOff, NotOffered
 from appliance.imap.selected import NoSuchNumber
 from appliance.store import MailboxExists, NoSuchMailbox, NotAllowed
 from appliance.wire import imap_commands as c
@@ -64,6 +64,8 @@ class Session:
             await self._serve()
         except TimeoutError:
             await self._bye("silent for too long")
+        except BrokenOff as error:
+            _log.error("%s", error)
         except ConnectionLost as error:
             _log.debug("%s: %s", self._connection.peer, error)
         except asyncio.CancelledError:
@@ -136,7 +138,7 @@ class Session:
         tag = framed.tag
         try:
             await self._do(imap_grammar.parse(framed))
-        except (ConnectionLost, TimeoutError):
+        except (ConnectionLost, BrokenOff, TimeoutError):
             raise
         except (c.BadCommand, WrongState, NotOffered, NoSuchNumber) as error:
             await self._client.send(responses.condition(tag, "BAD", str(error)))

@@ -281,3 +281,24 @@ def test_a_damaged_message_is_left_out_and_the_others_come(house: House) -> None
         assert tagged.startswith(b"NO [SERVERBUG] 1 message(s) could not be read (UID 1)")
         # Its metadata is in the catalog and sound.
         assert b"ENVELOPE" in wire.ok(b"FETCH 1 ENVELOPE")[0]
+
+
+def test_a_large_damaged_message_ends_the_connection_once_and_is_left_out_then(
+    house: House,
+) -> None:
+    house.deliver(b"Subject: large\r\n\r\n" + random.Random(1).randbytes(3 << 20))
+    house.deliver(SIMPLE)
+    volume = house.config.archive / "volumes" / "00000001.hpv"
+    octets = bytearray(volume.read_bytes())
+    octets[2 << 20] ^= 0xFF
+    volume.write_bytes(octets)
+    with house.signed_in() as wire:
+        wire.ok(b"SELECT INBOX")
+        wire.send(b"f1 FETCH 1:2 (UID BODY.PEEK[])\r\n")
+        assert not wire.line().endswith(b")")
+        assert wire.line() == b""
+    with house.signed_in() as wire:
+        wire.ok(b"SELECT INBOX")
+        *untagged, tagged = wire.command(b"FETCH 1:2 (UID BODY.PEEK[])")
+        assert [line[:18] for line in untagged] == [b"* 2 FETCH (UID 2 B"]
+        assert tagged.startswith(b"NO [SERVERBUG]")
