@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final, Literal, Protocol, assert_never
 
 from appliance.database import moment, stamp
 from appliance.imap.selected import Selected
@@ -50,10 +50,13 @@ _COST: Final[dict[type, int]] = {
 }
 
 
+Where = Literal["text", "body"]
+
+
 class TextSearch(Protocol):
     """What answers TEXT and BODY from the index, and checks it in the text itself."""
 
-    def containing(self, seqs: Sequence[int], needle: str, *, where: str) -> set[int]:
+    def containing(self, seqs: Sequence[int], needle: str, *, where: Where) -> set[int]:
         """The seqs whose decoded text (header fields too for "text") holds the needle."""
         ...
 
@@ -131,7 +134,7 @@ class SearchRun:
         flags = self.selected.flags
         return {at for at in among if spelled.isdisjoint(flags[at]) is not key.present}
 
-    def _text(self, needle: str, among: Found, where: str) -> Found:
+    def _text(self, needle: str, among: Found, where: Where) -> Found:
         if not needle:
             return among
         by_seq = self._by_seq(among)
@@ -215,7 +218,7 @@ class SearchRun:
             return None
 
 
-def holds(archive: Archive, seq: Seq, needle: str, where: str) -> bool:
+def holds(archive: Archive, seq: Seq, needle: str, where: Where) -> bool:
     """Whether a message's decoded text holds the needle, found by reading all of it."""
     octets = archive.octets(seq)
     wanted = needle.casefold()
