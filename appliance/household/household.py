@@ -117,9 +117,9 @@ class Household:
         not exist takes as long and is refused in the same words.
         """
         name = name.strip().lower()
-        guess = guess_of("password", name, peer)
-        self._throttle.begin(guess)
         stored = self._people.stored_password(name)
+        guess = guess_of("password", name if stored else None, name, peer)
+        self._throttle.begin(guess)
         if not self._passwords.check(password, stored) or stored is None:
             self._log_refusal(guess, peer, name if stored else None)
             return None
@@ -166,7 +166,7 @@ class Household:
         device = next(filter(None, found), None)
         if device is None:
             known = names[0] if names else None
-            guess = guess_of("device", known or login.strip(), peer)
+            guess = guess_of("device", known, login.strip(), peer)
             self._throttle.begin(guess)
             self._log_refusal(guess, peer, known)
             return None

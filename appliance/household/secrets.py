@@ -49,8 +49,7 @@ class Sealer:
 
         The file is read each time: another process may have rotated the keys.
         """
-        self._keys = {}
-        identity, key = list(self._loaded().items())[-1]
+        identity, key = list(self._read_again().items())[-1]
         nonce = secrets.token_bytes(_NONCE_OCTETS)
         sealed = AESGCM(key).encrypt(nonce, secret.encode(), _bound(purpose))
         return _VERSION + identity + nonce + sealed
@@ -61,8 +60,7 @@ class Sealer:
         key = self._loaded().get(identity)
         if key is None:
             # Another process may have rotated the keys since we read them.
-            self._keys = {}
-            key = self._loaded().get(identity)
+            key = self._read_again().get(identity)
         if sealed[:1] != _VERSION or key is None:
             raise ConfigError(
                 f"{self._path}: does not hold key {identity.hex()}, which the secret of "
@@ -88,13 +86,18 @@ class Sealer:
         self._write(dict(list(self._loaded().items())[-1:]))
 
     def _loaded(self) -> dict[bytes, bytes]:
-        if not self._keys:
-            try:
-                self._keys = _read(self._path)
-            except FileNotFoundError:
-                self._refuse_if_in_use()
-                self._write({secrets.token_bytes(_ID_OCTETS): secrets.token_bytes(_KEY_OCTETS)})
-        return self._keys
+        # Other threads replace the dictionary but never change or empty it.
+        return self._keys or self._read_again()
+
+    def _read_again(self) -> dict[bytes, bytes]:
+        try:
+            keys = _read(self._path)
+        except FileNotFoundError:
+            self._refuse_if_in_use()
+            first = {secrets.token_bytes(_ID_OCTETS): secrets.token_bytes(_KEY_OCTETS)}
+            return self._write(first)
+        self._keys = keys
+        return keys
 
     def _refuse_if_in_use(self) -> None:
         if self._in_use():
@@ -103,8 +106,8 @@ class Sealer:
                 "back from your backup, or remove the accounts and add them again"
             )
 
-    def _write(self, keys: dict[bytes, bytes]) -> None:
-        """The key file whole or not at all, on the disk when this returns.
+    def _write(self, keys: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """The keys in the file, written whole or not at all, on the disk when this returns.
 
         Another process may make the first key at the same moment: the file that is
         there first wins.
@@ -129,6 +132,7 @@ class Sealer:
         finally:
             draft.unlink(missing_ok=True)
         self._keys = _read(self._path)
+        return self._keys
 
 
 def _read(path: Path) -> dict[bytes, bytes]:

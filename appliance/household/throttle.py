@@ -8,6 +8,7 @@ try forgets. There is no lock-out: waiting always helps.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import math
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from appliance.household.text import scrubbed
 FREE_TRIES = 3
 LONGEST_DELAY_S = 900
 FORGOTTEN_AFTER = timedelta(hours=1)
-_NAME_KEPT = 64
+_NETWORK_KEPT = 64
 
 
 class TooManyTries(NotPermitted):
@@ -41,9 +42,15 @@ class Guess:
     network: str
 
 
-def guess_of(door: str, name: str, peer: str) -> Guess:
-    """The guess a sign-in counts as; ``peer`` is an IP address, or anything for no network."""
-    return Guess(door, scrubbed(name.lower(), _NAME_KEPT), network_of(peer))
+def guess_of(door: str, known: str | None, typed: str, peer: str) -> Guess:
+    """The guess a sign-in counts as: ``known`` is the person meant, None = nobody.
+
+    ``peer`` is an IP address, or anything for no network. What was typed for a
+    name may be a password in the wrong field, so it is not kept: a name nobody
+    has becomes one of 65 536 pigeonholes.
+    """
+    name = known or f"?{hashlib.sha256(scrubbed(typed.lower(), 1024).encode()).hexdigest()[:4]}"
+    return Guess(door, name, network_of(peer))
 
 
 def network_of(peer: str) -> str:
@@ -51,7 +58,7 @@ def network_of(peer: str) -> str:
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
-        return scrubbed(peer, _NAME_KEPT)
+        return scrubbed(peer, _NETWORK_KEPT)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     width = 24 if address.version == 4 else 64
