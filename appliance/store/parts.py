@@ -191,7 +191,7 @@ def _taken(body: memoryview, encoding: str) -> tuple[Reference, Octets] | None:
     return None
 
 
-def _unwrapped(body: memoryview) -> tuple[Reference, bytes] | None:
+def _unwrapped(body: memoryview) -> tuple[Reference, Octets] | None:
     """A base64 body decoded, if wrapping it again gives the same octets."""
     head = bytes(body[: _LINE_MAX + 2])
     lf = head.find(b"\n")
@@ -219,8 +219,9 @@ def _unwrapped(body: memoryview) -> tuple[Reference, bytes] | None:
         decoded += plain
     if not decoded:
         return None
-    plain = bytes(decoded)
-    return Reference(digest_of(plain), len(plain), line, eol), plain
+    # A view, not a copy: with a large message every copy of it counts.
+    shared = memoryview(decoded).toreadonly()
+    return Reference(digest_of(shared), len(shared), line, eol), shared
 
 
 def _encoded(pieces: Iterator[bytes | memoryview], line: int, eol: bytes) -> Iterator[bytes]:
