@@ -46,8 +46,8 @@ class Disk:
 
     def sync(self) -> None:
         """The folder's names onto the disk."""
-        self.fuse("sync folder")
         with self.translated():
+            self.fuse("sync folder")
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -58,8 +58,8 @@ class Disk:
         """A small file written whole: durable when this returns, else as it was."""
         with self.create(f"{name}.new") as file:
             file.write(octets)
-        self.fuse(f"rename {name}")
         with self.translated():
+            self.fuse(f"rename {name}")
             os.replace(self.path / f"{name}.new", self.path / name)
         self.sync()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from index import contents, merging
 from index.analysis import fold, skeleton, words
-from index.building import Counts, batches, build
+from index.building import batches, build
 from index.contents import Contents, Entry, number_of, segment_name
 from index.document import Cursor, Document, Order, Page, Word
 from index.durable import Disk, Fuse, no_fuse
@@ -113,21 +113,17 @@ class Index:
         number = self._next_number()
         entries = list(table.segments)
         opened = dict(self._snapshot.opened)
-        counts: list[Counts] = []
-        names: list[str] = []
+        assert self._vocabulary is not None
         for batch in batches(documents):
             seqs = SeqSet.from_iterable(document.seq for document in batch)
             entries = _without(entries, opened, seqs)
             name = segment_name(number)
             number += 1
-            counts.append(build(disk, name, batch))
-            names.append(name)
+            counts = build(disk, name, batch)
+            # Words first: a dictionary that knows more than the index does no harm.
+            self._vocabulary.learn([name], [counts])
             opened[name] = Segment(self.path / name)
             entries.append(Entry(name, len(batch)))
-        if names:
-            disk.sync()
-            assert self._vocabulary is not None
-            self._vocabulary.learn(names, counts)
         self._commit(entries, opened, max(watermark, table.watermark), number)
 
     def remove(self, seqs: Iterable[int]) -> None:

@@ -32,7 +32,8 @@ def _moment(date: int) -> datetime:
     try:
         return datetime.fromtimestamp(date, UTC)
     except (OverflowError, ValueError, OSError):
-        return datetime(1970, 1, 1, tzinfo=UTC)
+        # A date that lies beyond the calendar is counted at the calendar's end.
+        return datetime.min.replace(tzinfo=UTC) if date < 0 else datetime.max.replace(tzinfo=UTC)
 
 
 _FACETS: dict[str, Callable[[int], str]] = {

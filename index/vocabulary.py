@@ -7,6 +7,7 @@ contents that needs it, so it never knows less than the index; words are never r
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -216,6 +217,10 @@ class Vocabulary:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise IndexDiskFull(self.path.parent) from error
+            raise
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise IndexDiskFull(self.path.parent) from error

@@ -9,16 +9,19 @@ import pytest
 
 from index import (
     All,
+    Attachment,
     Cursor,
     Document,
     Filter,
     Index,
     IndexFault,
+    Infix,
     Order,
     Page,
     Query,
     SeqSet,
     Term,
+    building,
 )
 from index.evaluate import Evaluator
 from index.plan import Step
@@ -188,3 +191,37 @@ def test_a_slip_of_the_pen_gets_the_frequent_word_suggested(tmp_path: Path) -> N
         assert index.suggest("Invoice") == []
         assert index.suggest("") == []
         assert index.suggest("two words") == []
+
+
+def test_documents_of_any_shape_are_taken(tmp_path: Path) -> None:
+    documents = [
+        Document(1, 0),
+        Document(2, -(10**15), text="\ud800 lone \x00 word"),
+        Document(3, 10**15, people={"from": "Anna", "to": ("Ben", "Eva"), "bcc": "Uwe"}),
+        Document(4, 0, text="A" * 3_000_000),
+        Document(5, 0, text="x" * 70_000 + " tail", ids=("<" * 50,)),
+        Document(6, 0, text="word " * 20, attachments=(Attachment("", ""),)),
+    ]
+    with Index(tmp_path, writable=True) as index:
+        index.add(documents, 6)
+        index.verify()
+        assert list(index.matching(Term(None, "lone"), EVERYONE)) == [2]
+        assert list(index.matching(Term("to", "eva"), EVERYONE)) == [3]
+        assert list(index.matching(Infix(None, "a" * 60), EVERYONE)) == [4]
+        assert list(index.matching(Term(None, "tail"), EVERYONE)) == [5]
+        assert index.facets(All(), EVERYONE) == {"9999": 1, "1970": 4, "0001": 1}
+        newest = index.search(All(), within=EVERYONE).hits
+        assert [hit.seq for hit in newest] == [3, 6, 5, 4, 1, 2]
+
+
+def test_more_documents_than_a_segment_holds_come_in_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "BATCH_DOCUMENTS", 10)
+    documents = [Document(1 + n % 40, n, text=f"word w{n}") for n in range(95)]
+    with Index(tmp_path, writable=True) as index:
+        index.add(documents, 95)
+        assert len(index) == 40
+        assert index.count(Term(None, "w94"), EVERYONE) == 1
+        # Replaced by a later one of the same commit.
+        assert index.count(Term(None, "w14"), EVERYONE) == 0
