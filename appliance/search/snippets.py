@@ -15,6 +15,8 @@ from index.snippet import snippet
 _LARGE_OCTETS = 8 << 20
 _KEPT_CHARACTERS = 4_000_000
 _TEXT_CHARACTERS = 200_000
+_PIECE_CHARACTERS = 3_000
+_OVERLAP = 200
 _LIMIT = 200
 
 Pieces = tuple[tuple[str, bool], ...]
@@ -34,10 +36,16 @@ class Snippets:
 
         The beginning of the text when no word of the query is in it.
         """
-        pieces = snippet(self._text(message), query, limit=_LIMIT)
-        if any(marked for _, marked in pieces):
-            return pieces
-        return ((message.preview, False),) if message.preview else pieces
+        text = self._text(message)
+        # Looked through piece by piece: most hits stand near the beginning.
+        start, length = 0, _PIECE_CHARACTERS
+        while start < len(text):
+            pieces = snippet(text[start : start + length], query, limit=_LIMIT)
+            if any(marked for _, marked in pieces):
+                return pieces
+            start += length - _OVERLAP
+            length *= 4
+        return ((message.preview, False),) if message.preview else ()
 
     def _text(self, message: Message) -> str:
         with self._lock:
