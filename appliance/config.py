@@ -146,7 +146,8 @@ def load(
         chosen[key] = (f"{FILE_NAME}: {_dotted(key)}", value)
     for key in _PARSERS:
         name = f"HAUSPOST_{key.upper()}"
-        if name in environ:
+        # An empty one is what compose files make of a variable nobody set.
+        if environ.get(name):
             chosen[key] = (name, environ[name])
     for key, value in (overrides or {}).items():
         if key not in _PARSERS:

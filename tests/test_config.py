@@ -28,6 +28,7 @@ def test_without_a_file_the_documented_defaults_hold(tmp_path: Path) -> None:
 def test_the_environment_is_over_the_file_and_the_command_line_over_both(tmp_path: Path) -> None:
     written(tmp_path, "web_port = 1\nimap_port = 2\nsmtp_port = 3\n")
     environ = {"HAUSPOST_IMAP_PORT": "20", "HAUSPOST_SMTP_PORT": "30", "HAUSPOST_CORPORA": "/x"}
+    environ["HAUSPOST_WEB_PORT"] = ""
     config = load(tmp_path, {"smtp_port": "300"}, environ)
     assert (config.web_port, config.imap_port, config.smtp_port) == (1, 20, 300)
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import AnyStr, Protocol
 
-from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
+from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException, syntax
 
 from appliance.errors import ApplianceError
 from appliance.smtp.dots import DotStuffed
@@ -354,6 +354,9 @@ class Answers:
 
     async def handle_exception(self, error: Exception) -> str:
         """Our own fault: no details to the client, all of them to the log."""
+        if isinstance(error, TLSSetupException):
+            _log.info("a client gave up the TLS handshake: %r", error.__cause__)
+            return "454 4.7.0 TLS not available"
         _log.error("a command failed", exc_info=error)
         return "451 4.3.0 Local error; try again later"
 

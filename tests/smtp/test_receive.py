@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import smtplib
 import ssl
@@ -443,6 +445,47 @@ def test_commands_sent_before_the_handshake_are_dropped(
                 assert wrapped.recv(100).startswith(b"221 ")
             except (ssl.SSLError, ConnectionResetError):
                 pass
+    assert archive.kept == []
+
+
+def test_a_handshake_that_fails_frees_the_place_and_is_one_line_in_the_log(
+    archive: FakeArchive, config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    tls = server_context(ensure_certificate(tmp_path / "tls", ["localhost"]))
+    with Receiver(archive, FakeHousehold(), config, config.spool, tls=tls) as receiver:
+        for number in range(CLIENTS_PER_PEER_LIMIT + 2):
+            client = Client(receiver.address)
+            assert client.reply().startswith("220 "), number
+            client.say("EHLO laptop.lan")
+            assert client.say("STARTTLS").startswith("220 ")
+            client.send(b"GET / HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while client.socket.recv(1000):
+                    pass
+            client.close()
+    assert "gave up the TLS handshake" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_person_removed_while_their_message_comes_in_is_not_acknowledged(
+    archive: FakeArchive, config: Config
+) -> None:
+    class Leaving(FakeHousehold):
+        asked = 0
+
+        def owner_of(self, address: str, domain: str) -> str | None:
+            self.asked += 1
+            return "anna" if self.asked == 1 else None
+
+    with Receiver(archive, Leaving(), config, config.spool) as receiver:
+        client = Client(receiver.address)
+        client.reply()
+        client.say("EHLO laptop.lan")
+        client.begin()
+        client.send(STUFFED)
+        assert client.reply().startswith("451 4.3.0")
+        client.close()
     assert archive.kept == []
 
 
