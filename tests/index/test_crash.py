@@ -358,3 +358,53 @@ def test_the_database_of_words_is_durable(two: Path) -> None:
         connection: sqlite3.Connection = index._vocabulary._db
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_power_cut_that_loses_all_that_was_not_synced_loses_nothing_acknowledged(
+    tmp_path: Path,
+) -> None:
+    """At every step the disk holds: names of the last sync of the folder, octets of the last
+    sync of each file. SQLite's files are as SQLite left them: it syncs for itself."""
+    folder = tmp_path / "index"
+    synced: dict[str, bytes] = {}
+    names: set[str] = set()
+    before = ""
+    acknowledged = 0
+    cuts = 0
+    states = golden()
+
+    def note() -> None:
+        nonlocal names
+        match before.split(" ", 1):
+            case ["sync", "folder"]:
+                names = {file.name for file in folder.iterdir()}
+            case ["sync", name]:
+                synced[name] = (folder / name).read_bytes()
+            case ["rename", name]:
+                synced[name] = synced[f"{name}.new"]
+            case _:
+                pass
+
+    def fuse(step: str) -> None:
+        nonlocal before, cuts
+        note()
+        before = step
+        cuts += 1
+        after = tmp_path / f"cut {cuts}"
+        after.mkdir()
+        for name in names:
+            (after / name).write_bytes(synced.get(name, b""))
+        for file in folder.glob(f"{WORDS}*"):
+            (after / file.name).write_bytes(file.read_bytes())
+        with Index(after) as reader:
+            assert state(reader) in states[acknowledged : acknowledged + 2], step
+            reader.verify()
+        with Index(after, writable=True) as writer:
+            writer.add([Document(900, 0, text="afterwards")], 900)
+            assert writer.count(Term(None, "afterwards"), EVERYONE) == 1
+
+    with Index(folder, writable=True, fuse=fuse) as index:
+        for step, _ in steps():
+            step(index)
+            acknowledged += 1
+    assert cuts > 70
