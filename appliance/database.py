@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from weakref import WeakSet
 
 from appliance.errors import CatalogTooNew, DiskFull, StoreError
 
@@ -31,6 +32,20 @@ def moment(stamped: int) -> datetime:
     return _EPOCH + timedelta(microseconds=stamped)
 
 
+class _Held:
+    """A thread's connection, closed when the thread has ended; threads come and go for months.
+
+    A connection alone would stay open until the garbage collector finds it: with its
+    cache of statements it is a ring.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Database:
     """A database file: a connection for each thread, one writer at a time.
 
@@ -41,7 +56,7 @@ class Database:
     def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
         self.path = path
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: WeakSet[_Held] = WeakSet()
         self._lock = threading.Lock()
         self._writing = threading.RLock()
         self._migrate(migrations)
@@ -54,11 +69,12 @@ class Database:
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, outside any transaction unless inside ``write()``."""
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = self._connect()
-            self._local.connection = found
-        return found
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = self._local.held = _Held(self._connect())
+            with self._lock:
+                self._all.add(held)
+        return held.connection
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -71,12 +87,9 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            try:
                 connection.execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
+                # On a full disk SQLite has rolled back by itself.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
@@ -84,22 +97,23 @@ class Database:
     def close(self) -> None:
         """Close every thread's connection; the database is not used afterwards."""
         with self._lock:
-            for connection in self._all:
-                connection.close()
+            for held in list(self._all):
+                held.connection.close()
             self._all.clear()
         self._local = threading.local()
 
     def _connect(self) -> sqlite3.Connection:
         with translated(self.path):
             connection = sqlite3.connect(
-                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+                self.path,
+                timeout=_BUSY_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA cache_size=-4096")
-        with self._lock:
-            self._all.append(connection)
         return connection
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
