@@ -21,9 +21,9 @@ from appliance.household import Household
 from appliance.imap.connection import Connection
 from appliance.imap.fetching import flags_cell
 from appliance.imap.notify import Hub
-from appliance.imap.searching import TextSearch
 from appliance.imap.selected import News, Selected
 from appliance.mail.types import SYSTEM_FLAGS, Seq, Uid
+from appliance.search import Searcher
 from appliance.store import Archive, Changes, NoSuchMailbox
 from appliance.wire import imap_responses as responses
 
@@ -60,7 +60,7 @@ class Services:
 
     archive: Archive
     household: Household
-    texts: TextSearch | None
+    searcher: Searcher
     hub: Hub
     pool: ThreadPoolExecutor
     spool: Path

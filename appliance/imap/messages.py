@@ -139,7 +139,7 @@ async def search(client: Client, command: Search) -> None:
     returns = command.returns
     if returns is not None and (returns.partial is not None or returns.save):
         raise NotOffered("SEARCH RETURN (PARTIAL) and (SAVE) are not offered")
-    run = SearchRun(client.services.archive, client.services.texts, selected)
+    run = SearchRun(client.services.archive, client.services.searcher, selected)
     found = await client.blocking(run.find, command.key)
     by_modseq = _asks_modseq(command.key)
     client.condstore |= by_modseq

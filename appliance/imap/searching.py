@@ -9,17 +9,18 @@ case-insensitive substrings of decoded text. Blocking: it runs in a worker threa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate
-from typing import Any, Final, Literal, Protocol, assert_never
+from typing import Any, Final, assert_never
 
 from appliance.database import moment, stamp
 from appliance.imap.selected import Selected
 from appliance.mail import header
-from appliance.mail.decoding import decoded_text
-from appliance.mail.types import SYSTEM_FLAGS, Part, Seq, Uid
+from appliance.mail.types import SYSTEM_FLAGS, Seq, Uid
+from appliance.search import Searcher
+from appliance.search.substring import Where
 from appliance.store import Archive
 from appliance.wire import imap_search_keys as keys
 from appliance.wire.imap_search_keys import DateOf, SearchKey, When
@@ -50,23 +51,12 @@ _COST: Final[dict[type, int]] = {
 }
 
 
-Where = Literal["text", "body"]
-
-
-class TextSearch(Protocol):
-    """What answers TEXT and BODY from the index, and checks it in the text itself."""
-
-    def containing(self, seqs: Sequence[int], needle: str, *, where: Where) -> set[int]:
-        """The seqs whose decoded text (header fields too for "text") holds the needle."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class SearchRun:
-    """One SEARCH in one mailbox. ``texts`` None: messages are read one by one."""
+    """One SEARCH in one mailbox."""
 
     archive: Archive
-    texts: TextSearch | None
+    searcher: Searcher
     selected: Selected
     now: Callable[[], float] = time.time
 
@@ -138,10 +128,7 @@ class SearchRun:
         if not needle:
             return among
         by_seq = self._by_seq(among)
-        if self.texts is not None:
-            seqs = self.texts.containing(sorted(by_seq), needle, where=where)
-        else:
-            seqs = {seq for seq in by_seq if holds(self.archive, seq, needle, where)}
+        seqs = self.searcher.containing(sorted(by_seq), needle, where=where)
         return {at for seq in seqs for at in by_seq.get(Seq(seq), ())}
 
     def _header(self, key: keys.HeaderHas, among: Found) -> Found:
@@ -216,34 +203,6 @@ class SearchRun:
             return date(*parsed[:3]) if parsed else None
         except ValueError:
             return None
-
-
-def holds(archive: Archive, seq: Seq, needle: str, where: Where) -> bool:
-    """Whether a message's decoded text holds the needle, found by reading all of it."""
-    octets = archive.octets(seq)
-    wanted = needle.casefold()
-    if where == "text" and _any_field_holds(octets, wanted):
-        return True
-    parts = (part for _, part in archive.structure(seq).walk())
-    return any(wanted in _words(octets, part).casefold() for part in parts)
-
-
-def _words(octets: bytes, part: Part) -> str:
-    """The text of one part; of a message inside the message, its header section."""
-    if part.media_type == "text":
-        return decoded_text(octets, part)
-    inner = part.parts[0] if part.media_type == "message" and part.parts else None
-    if inner is None:
-        return ""
-    found = header.fields(octets, inner.header_at, inner.body_at)
-    return "\n".join(f"{field.name}: {header.decode(field.body)}" for field in found)
-
-
-def _any_field_holds(octets: bytes, wanted: str) -> bool:
-    return any(
-        wanted in f"{field.name}: {header.decode(field.body)}".casefold()
-        for field in header.fields(octets)
-    )
 
 
 def _field_holds(section: bytes, name: str, wanted: str) -> bool:

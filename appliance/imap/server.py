@@ -24,8 +24,8 @@ from appliance.household import Household
 from appliance.imap.client import Services
 from appliance.imap.connection import Connection
 from appliance.imap.notify import Hub
-from appliance.imap.searching import TextSearch
 from appliance.imap.session import Session
+from appliance.search import Searcher
 from appliance.store import Archive
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ class Addresses:
 class ImapServer:
     """``await start()``, ``addresses``, ``await stop()``; all in one event loop.
 
-    The archive and the household belong to the caller. ``spool`` is a directory
+    The archive and the household belong to the caller; without a searcher
+    SEARCH TEXT and BODY read the messages. ``spool`` is a directory
     for large messages in progress.
     """
 
@@ -62,7 +63,7 @@ class ImapServer:
         self,
         archive: Archive,
         household: Household,
-        searcher: TextSearch | None,
+        searcher: Searcher | None,
         config: Config,
         bell: Bell | None,
         spool: Path,
@@ -72,7 +73,7 @@ class ImapServer:
         self._services = Services(
             archive=archive,
             household=household,
-            texts=searcher,
+            searcher=searcher or Searcher(archive, None),
             hub=Hub(self._modseq, bell),
             pool=self._pool,
             spool=spool,

@@ -15,7 +15,6 @@ from appliance.bell import Bell
 from appliance.config import Config
 from appliance.household import Household, Scrypt
 from appliance.imap import Doors, ImapServer
-from appliance.imap.searching import TextSearch
 from appliance.mail.types import Delivery, Flag, Origin, Placing, Receipt
 from appliance.store import Archive
 
@@ -67,7 +66,7 @@ SAMPLES = {"simple": SIMPLE, "mixed": MIXED, "bare": BARE}
 class House:
     """One running server. ``port`` is the plain door, ``tls_port`` the other."""
 
-    def __init__(self, data: Path, texts: TextSearch | None = None, **settings: int) -> None:
+    def __init__(self, data: Path, **settings: int) -> None:
         self.config = Config(data=data, message_limit_octets=settings.get("limit", 8 << 20))
         self.config.prepare()
         self.bell = Bell(self.config.run)
@@ -83,7 +82,7 @@ class House:
         self._thread = threading.Thread(target=self._loop.run_forever, name="imap server")
         self._thread.start()
         self.server = ImapServer(
-            self.archive, self.household, texts, self.config, self.bell, self.config.spool
+            self.archive, self.household, None, self.config, self.bell, self.config.spool
         )
         self._do(self.server.start(Doors(0, 0)))
         assert self.server.addresses.plain is not None
@@ -206,9 +205,9 @@ class Wire:
 
 
 @contextmanager
-def house(data: Path, texts: TextSearch | None = None, **settings: int) -> Iterator[House]:
+def house(data: Path, **settings: int) -> Iterator[House]:
     """A house that is closed at the end."""
-    made = House(data, texts, **settings)
+    made = House(data, **settings)
     try:
         yield made
     finally:
