@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.errors import ApplianceError, CredentialsRejected, UsageError
+from appliance.fetch.discover import hint_for
 from appliance.fetch.imap import ImapSession
 from appliance.fetch.link import Stopped, Target, Timeouts
 from appliance.fetch.pop3 import Pop3Session
@@ -86,7 +87,12 @@ def open_session(
     check_account(account)
     target = Target(account.host, account.port, account.tls, account.pin)
     kind = ImapSession if account.protocol == "imap" else Pop3Session
-    return kind.open(target, account.user, password, spool, timeouts, stop)
+    try:
+        return kind.open(target, account.user, password, spool, timeouts, stop)
+    except CredentialsRejected as error:
+        # Gmail and others do not say that they want an app password.
+        hint = hint_for(account.host)
+        raise CredentialsRejected(f"{error}. {hint}" if hint else str(error)) from None
 
 
 def test_account(

@@ -31,7 +31,7 @@ from appliance.store import Archive
 __all__ = ["BUSY", "AccountLock", "Fetcher"]
 
 BUSY: Final = "it is being fetched already"
-_SIDE_BY_SIDE: Final = 4
+_SIDE_BY_SIDE: Final = 8
 _LOOK_AGAIN_S: Final = 0.2
 
 

@@ -95,7 +95,12 @@ class ImapSession:
 
     def mailboxes(self, globs: Sequence[str] = ()) -> Sequence[RemoteMailbox]:
         """What ``names.chosen`` makes of LIST, INBOX first."""
-        return chosen(self._client.listed(), globs, self._client.personal_prefix())
+        return chosen(
+            self._client.listed(),
+            globs,
+            self._client.personal_prefix(),
+            gmail=self._client.is_gmail(),
+        )
 
     def examine(self, mailbox: RemoteMailbox) -> Opened:
         """Open for reading only; the highest uid first. No UIDVALIDITY counts as 0."""
@@ -105,7 +110,7 @@ class ImapSession:
             raise
         except RemoteError as error:
             raise MailboxRefused(f"{mailbox.name}: {error}") from None
-        uids, doubt = self._listed_uids(mailbox.name)
+        uids, doubt = self._listed_uids(mailbox)
         return Opened(
             # Some servers (Tencent) tell none: their uids are then all we have.
             uidvalidity=int(answer.get(b"UIDVALIDITY") or 0),
@@ -113,7 +118,10 @@ class ImapSession:
             doubt=doubt,
         )
 
-    def _listed_uids(self, name: str) -> tuple[set[int], str | None]:
+    def _listed_uids(self, mailbox: RemoteMailbox) -> tuple[set[int], str | None]:
+        name = mailbox.name
+        if mailbox.search != "ALL":
+            return set(self._client.search_uids(mailbox.search)), None
         try:
             uids = set(self._client.search_uids("ALL"))
         except (TryLater, RemoteProtocolError):

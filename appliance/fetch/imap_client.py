@@ -219,6 +219,11 @@ class Client(IMAPClient):  # type: ignore[misc]  # its base is untyped
         except RemoteError:
             return ""
 
+    def is_gmail(self) -> bool:
+        """Whether the server has Gmail's extensions."""
+        with translated("CAPABILITY"):
+            return bool(self.has_capability("X-GM-EXT-1"))
+
     def examine(self, raw: bytes) -> Record:
         """EXAMINE: nothing on the server changes by it (RFC 9051 §6.3.3)."""
         quoted = b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

@@ -5,6 +5,10 @@ says it in English or German, is ours of that use: ``[Gmail]/Gesendet`` → ``Se
 Every other keeps the provider's own name, with ``/`` between the levels.
 Mailboxes that only show messages of other mailboxes again (``\\All``,
 ``\\Flagged``, ``\\Important``) are left out unless they are asked for by name.
+
+Gmail is an exception: what is "archived" there and has no label stands in its
+``\\All`` alone. Of that mailbox just those messages are taken, into ``Archive``; Gmail's
+own search tells which (X-GM-RAW).
 """
 
 from __future__ import annotations
@@ -46,6 +50,7 @@ _WELL_KNOWN: Final = {
     }.items()
     for name in names.split("|")
 }
+_GMAIL_REST: Final = 'X-GM-RAW "has:nouserlabels -in:inbox -in:sent -in:drafts"'
 _OURS_ALONE: Final = "all mail"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -86,13 +91,18 @@ def _clean(raw: bytes) -> bool:
 
 
 def chosen(
-    listed: Sequence[Listed], globs: Sequence[str] = (), prefix: str = ""
+    listed: Sequence[Listed],
+    globs: Sequence[str] = (),
+    prefix: str = "",
+    *,
+    gmail: bool = False,
 ) -> list[RemoteMailbox]:
     """The mailboxes to fetch, INBOX first.
 
     ``globs`` match the provider's name, written with ``/`` between the levels; ``*`` is
     any characters, ``?`` one, others (``[Gmail]``) themselves; none means all.
-    ``prefix`` is the personal namespace (``INBOX.``), taken off.
+    ``prefix`` is the personal namespace (``INBOX.``), taken off. ``gmail``: the server
+    knows X-GM-EXT-1.
     """
     told = {_USES[a.lower()] for one in listed for a in one.attributes if a.lower() in _USES}
     found: dict[str, RemoteMailbox] = {}
@@ -100,9 +110,11 @@ def chosen(
         path = _path(readable(one.raw), one.delimiter)
         if one.has(_UNREADABLE) or not _wanted(path, globs):
             continue
-        if one.has(_VIEWS) and path not in globs:
-            continue
         name = key(one.raw)
+        if one.has(_VIEWS) and path not in globs:
+            if gmail and one.has(("\\all",)):
+                found.setdefault(name, RemoteMailbox(name, "Archive", one.raw, _GMAIL_REST))
+            continue
         found.setdefault(name, RemoteMailbox(name, _ours(one, path, told, prefix), one.raw))
     return sorted(found.values(), key=lambda mailbox: mailbox.ours != INBOX)
 

@@ -65,12 +65,16 @@ def too_large(limit_octets: int, size: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RemoteMailbox:
-    """A mailbox on the server. ``raw`` is its name as the server writes it, ``name`` readable
-    and the key of the ledger, ``ours`` where its messages go."""
+    """A mailbox on the server.
+
+    ``raw`` is its name as the server writes it, ``name`` readable and the key of the
+    ledger, ``ours`` where its messages go. ``search`` chooses its messages (IMAP SEARCH).
+    """
 
     name: str
     ours: str
     raw: bytes = b""
+    search: str = "ALL"
 
 
 @dataclass(frozen=True, slots=True)

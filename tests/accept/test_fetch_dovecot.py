@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import imaplib
+import random
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,3 +157,50 @@ def test_a_certificate_nobody_vouches_for_is_refused(
             found = test_account(_account(origin, protocol, tls), "secret")
             assert not found.ok
             assert "certificate is signed by itself" in found.message
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from appliance.fetch import run_account
+from appliance.household import Account
+from appliance.store import Archive
+
+protocol, port, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+account = Account("home", "anna", protocol, "127.0.0.1", port, "none", "anna")
+with Archive(directory / "archive") as archive:
+    archive.provision("anna")
+    print("ready", flush=True)
+    run = run_account(account, "secret", archive, directory / "spool")
+    print(run.error, run.admitted, run.octets, flush=True)
+"""
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_kill_9_at_any_moment_and_a_rerun_give_the_same(
+    origin: DovecotOrigin, tmp_path: Path, protocol: str
+) -> None:
+    chance = random.Random(protocol)
+    origin.load("anna", "INBOX", [*PLAIN, *ODD] * 2)
+    port = str(origin.imap_port if protocol == "imap" else origin.pop3_port)
+    command = [sys.executable, "-c", _CHILD, protocol, port, str(tmp_path)]
+    repository = Path(__file__).resolve().parent.parent.parent
+    killed = 0
+    for _ in range(8):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=repository) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            try:
+                child.wait(chance.uniform(0.01, 0.8))
+            except subprocess.TimeoutExpired:
+                killed += 1
+            child.kill()
+    for last in (b"None", b"None 0 0"):
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=repository)
+        assert done.stdout.splitlines()[1].startswith(last)
+    assert killed
+    with Archive(tmp_path / "archive") as archive:
+        inbox = archive.snapshot(archive.mailbox("anna", "INBOX").id)
+        assert len(inbox.seqs) == len(set(inbox.seqs)) == 254
+        assert list(inbox.uids) == sorted(set(inbox.uids))
+        assert _kept(archive, "INBOX") == _served(origin, "anna", "secret")["INBOX"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import logging
+
 import pytest
 
 from appliance.fetch.imap import uid_sets
@@ -132,6 +135,20 @@ def test_mailboxes_go_where_they_belong(imap: World) -> None:
         assert imap.kept(ours) == [letter(number)]
 
 
+def test_mail_archived_at_gmail_is_fetched_once_and_into_archive(imap: World) -> None:
+    assert isinstance(imap.server, ScriptedImap)
+    imap.server.capabilities += " X-GM-EXT-1"
+    imap.maildrop.inbox.arrive(letter(1))
+    every = imap.maildrop.box("[Gmail]/Alle Nachrichten", "\\All")
+    every.arrive(letter(1))
+    archived = every.arrive(letter(2))
+    imap.server.unlabelled = frozenset({archived.uid})
+    first, second = imap.fetch(), imap.fetch()
+    assert (first.error, first.admitted, first.duplicates) == (None, 2, 0)
+    assert imap.kept("Archive") == [letter(2)]
+    assert (second.admitted, second.octets) == (0, 0)
+
+
 def test_only_the_mailboxes_asked_for_are_fetched(imap: World) -> None:
     for number, name in enumerate(("Listen", "Listen/Python", "Alle", "Spam")):
         imap.maildrop.box(name, *(("\\All",) if name == "Alle" else ())).arrive(letter(number))
@@ -201,3 +218,15 @@ def test_sets_stay_fit_for_a_command_line() -> None:
     sets = list(uid_sets(str(uid) for uid in range(700_000_000, 700_002_000, 2)))
     assert max(map(len, sets)) <= 900
     assert sum(one.count(",") + 1 for one in sets) == 1000
+
+
+def test_no_password_is_in_any_log(imap: World, caplog: pytest.LogCaptureFixture) -> None:
+    assert isinstance(imap.server, ScriptedImap)
+    caplog.set_level(logging.DEBUG)
+    imap.maildrop.password = "Sesam-oeffne-dich"
+    for capabilities in ("IMAP4rev1", "IMAP4rev1 AUTH=PLAIN"):
+        imap.server.capabilities = capabilities
+        assert imap.fetch().error is None
+    plain = base64.b64encode(b"\0anna\0Sesam-oeffne-dich").decode()
+    assert "Sesam" not in caplog.text
+    assert plain not in caplog.text

@@ -18,6 +18,8 @@ class ScriptedImap(ScriptedServer):
     delimiter = "/"
     prefix = ""
     logouts = 0
+    unlabelled: frozenset[int] = frozenset()
+    """Uids that Gmail's own search answers."""
 
     def converse(self, connection: Connection) -> None:
         connection.send(self.faults.greeting or b"* OK scripted\r\n")
@@ -101,6 +103,8 @@ class ScriptedImap(ScriptedServer):
             uids = [one.uid for one in box.held]
             if arguments.upper().startswith("UID "):
                 uids = [uid for uid in uids if _holds(arguments[4:], uid, max(uids, default=0))]
+            elif arguments.startswith("X-GM-RAW"):
+                uids = [uid for uid in uids if uid in self.unlabelled]
             else:
                 uids = uids[: self.faults.truncate_search]
             told = "".join(f" {uid}" for uid in uids)
