@@ -32,6 +32,20 @@ def moment(stamped: int) -> datetime:
     return _EPOCH + timedelta(microseconds=stamped)
 
 
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run statements one by one, inside the transaction they are in.
+
+    ``executescript`` would commit it, and a migration cut short would stay half done.
+    """
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    connection.execute(statement)
+
+
 class _Held:
     """A thread's connection, closed when the thread has ended; threads come and go for months.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from appliance.database import Migration
+from appliance.database import Migration, run_script
 
 _TABLES = """
 CREATE TABLE person (
@@ -89,14 +89,7 @@ CREATE TABLE setting (
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    # One statement at a time: executescript would commit the migration's transaction.
-    statement = ""
-    for line in _TABLES.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            connection.execute(statement)
-            statement = ""
-    connection.execute(statement)
+    run_script(connection, _TABLES)
 
 
 def _pin(connection: sqlite3.Connection) -> None:

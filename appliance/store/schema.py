@@ -22,7 +22,7 @@ import sqlite3
 import time
 from typing import Final
 
-from appliance.database import Migration
+from appliance.database import Migration, run_script
 
 _TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -188,13 +188,7 @@ END;
 
 
 def _first(connection: sqlite3.Connection) -> None:
-    # executescript would commit the migration's transaction: one statement at a time.
-    statement = ""
-    for line in _TABLES.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            connection.execute(statement)
-            statement = ""
+    run_script(connection, _TABLES)
     connection.executemany(
         "INSERT INTO meta (key, value) VALUES (?, ?)",
         [
