@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import StoreError, UsageError
+from appliance.errors import CatalogTooNew, StoreError, UsageError
 from appliance.household import Household, Scrypt
 from tests.household.conftest import CHEAP, PASSWORD, Clock
 
@@ -165,3 +165,18 @@ def test_what_was_written_is_there_after_opening_again(tmp_path: Path, clock: Cl
         assert household.setting("language") == "de"
         assert household.setting("theme") is None
         assert household.setting("theme", "dark") == "dark"
+
+
+def test_a_file_that_is_no_household_is_named(tmp_path: Path) -> None:
+    (tmp_path / "household.sqlite3").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match=r"household\.sqlite3: file is not a database"):
+        Household(tmp_path, cost=CHEAP)
+
+
+def test_a_household_of_a_newer_version_is_left_alone(tmp_path: Path, clock: Clock) -> None:
+    with Household(tmp_path, cost=CHEAP, clock=clock) as household:
+        household.add_person("anna", PASSWORD)
+    with sqlite3.connect(tmp_path / "household.sqlite3") as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    with pytest.raises(CatalogTooNew, match="written by a newer Hauspost"):
+        Household(tmp_path, cost=CHEAP)
