@@ -7,6 +7,7 @@ that this page is no way to feel around in the network.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,6 +29,13 @@ room = Blueprint("accounts", __name__)
 
 MAIL_PORTS = frozenset({110, 143, 993, 995})
 EVERY_S = (60, 300, 900, 3600, 21600, 86400)
+_SHOWN = (
+    *("person", "protocol", "host", "port", "tls", "user", "every_s", "remove_after_days"),
+    *("mailboxes", "pin"),
+)
+_FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}[: ]?){32}")
+WATCHED = 30
+"""How often a page asks for news of a run, two seconds apart, before it takes it for over."""
 REMOVE_AFTER = (None, 0, 7, 30, 90, 365)
 
 
@@ -116,18 +124,12 @@ def edit(name: str) -> AnyResponse | str:
     form = request.form
     try:
         account, password = _account(form, before), form.get("password", "")
+        if not password and _server(account) != _server(before):
+            # A kept password goes to the server it was given for, as it was given, or nowhere.
+            raise UsageError(t("Type the password again: the account goes to another server."))
         if form.get("verb") == "test":
             kept = password or house().household.account_password(before.name)
-            if not password and (account.host, account.port) != (before.host, before.port):
-                # A kept password goes to the server it was given for and to no other.
-                raise UsageError(t("Type the password again to test another server."))
             return _tested(form, before, account, kept)
-        if not password and (account.host, account.port, account.tls) != (
-            before.host,
-            before.port,
-            before.tls,
-        ):
-            raise UsageError(t("Type the password again: the account goes to another server."))
         house().household.update_account(account, password or None)
     except UsageError as error:
         return _refused(form, before, str(error))
@@ -145,7 +147,7 @@ def fetch(name: str) -> AnyResponse | str:
     if request.headers.get("HX-Request"):
         return render_template("fragments/accounts.html", **_lines(asked=account.name))
     flash(t("{name} is being fetched.", name=account.name), "good")
-    return redirect(url_for("accounts.listed", watch=1))
+    return redirect(url_for("accounts.listed", watch=WATCHED))
 
 
 @room.post("/accounts/of/<name>/pause")
@@ -197,8 +199,9 @@ def _lines(asked: str | None = None) -> dict[str, object]:
             )
         )
     running = any(line.progress for line in lines)
-    watch = running or asked is not None or bool(request.args.get("watch"))
-    return {"lines": lines, "running": running, "watch": watch, "asked": asked}
+    # A run that was asked for starts within seconds; after a minute nobody waits for it.
+    left = WATCHED if asked or running else min(request.args.get("watch", 0, int), WATCHED) - 1
+    return {"lines": lines, "watch": max(0, left)}
 
 
 def _account(form: MultiDict[str, str], before: Account | None) -> Account:
@@ -214,7 +217,7 @@ def _account(form: MultiDict[str, str], before: Account | None) -> Account:
     if port not in MAIL_PORTS and not me.keeper and not unchanged:
         raise UsageError(t("Port {port} is no mail port; ask the keeper.", port=port))
     remove_after = form.get("remove_after_days", "")
-    return Account(
+    said = Account(
         name=before.name if before else form.get("name", "").strip(),
         person=owner,
         protocol=form.get("protocol", "imap"),
@@ -225,9 +228,25 @@ def _account(form: MultiDict[str, str], before: Account | None) -> Account:
         every_s=form.get("every_s", default=300, type=int),
         remove_after_days=int(remove_after) if remove_after.isdecimal() else None,
         mailboxes=_globs(form),
-        enabled=before.enabled if before else True,
-        created=before.created if before else None,
+        pin=_pin(form.get("pin", "").strip(), before),
     )
+    if before is None:
+        return said
+    # What the form does not show stays as it is.
+    return replace(before, **{name: getattr(said, name) for name in _SHOWN})
+
+
+def _server(account: Account) -> tuple[object, ...]:
+    return account.protocol, account.host.lower(), account.port, account.tls, account.pin
+
+
+def _pin(text: str, before: Account | None) -> str | None:
+    """A fingerprint, or what was there: a file is named on the command line only."""
+    if not text or (before is not None and text == before.pin):
+        return text or None
+    if not _FINGERPRINT.fullmatch(text):
+        raise UsageError(t("A fingerprint is 64 digits and letters from A to F (SHA-256)."))
+    return text
 
 
 def _globs(form: MultiDict[str, str]) -> tuple[str, ...]:
@@ -249,6 +268,7 @@ def _filled(account: Account) -> MultiDict[str, str]:
             "every_s": str(account.every_s),
             "remove_after_days": "" if days is None else str(days),
             "mailboxes": "\n".join(account.mailboxes),
+            "pin": account.pin or "",
         }
     )
 

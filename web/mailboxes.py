@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from appliance.errors import UsageError
@@ -117,13 +117,14 @@ def listed(mailbox_id: int) -> str:
     """One page of a mailbox, newest first."""
     mailbox = own_mailbox(mailbox_id)
     position = Position.parse(request.args.get("at", ""))
-    shown = window(house().archive, mailbox.id, position, PAGE)
-    branches = tree()
-    template = (
-        "fragments/list.html" if request.headers.get("HX-Target") == "letters" else "list.html"
+    unread = request.args.get("unread") == "1"
+    shown = window(house().archive, mailbox.id, position, PAGE, unread)
+    threads = house().archive.threads(
+        person().name, list({line.message.thread for line in shown.lines})
     )
+    branches = tree()
     return render_template(
-        template,
+        "list.html",
         mailbox=mailbox,
         title=label_of(mailbox),
         page=shown,
@@ -135,7 +136,19 @@ def listed(mailbox_id: int) -> str:
         in_all=mailbox.special_use == ALL,
         seen=SEEN,
         flagged=FLAGGED,
+        unread=unread,
+        threads=threads,
+        modseq=house().archive.status(mailbox.id).highestmodseq,
     )
+
+
+@room.get("/box/<int:mailbox_id>/news")
+def news(mailbox_id: int) -> AnyResponse:
+    """Whether the mailbox changed since the page was made: a line with a link, or nothing (204)."""
+    mailbox = own_mailbox(mailbox_id)
+    if house().archive.status(mailbox.id).highestmodseq == request.args.get("since", type=int):
+        return Response(status=204)
+    return Response(render_template("fragments/news.html", mailbox=mailbox))
 
 
 @room.post("/box/<int:mailbox_id>/act")
@@ -143,7 +156,12 @@ def act(mailbox_id: int) -> AnyResponse:
     """A verb on the chosen letters, or a letter's star."""
     mailbox = own_mailbox(mailbox_id)
     desk = Desk(house(), own_mailboxes())
-    back = url_for("mailboxes.listed", mailbox_id=mailbox.id, at=request.form.get("at") or None)
+    back = url_for(
+        "mailboxes.listed",
+        mailbox_id=mailbox.id,
+        at=request.form.get("at") or None,
+        unread=request.form.get("unread") or None,
+    )
     star = request.form.get("star", "")
     if star:
         uid, _, wish = star.partition(":")

@@ -112,6 +112,7 @@ GERMAN: Final[dict[str, str]] = {
     "Add a mail account": "Mailkonto hinzufügen",
     "Newer": "Neuere",
     "Older": "Ältere",
+    "This mailbox has changed: show it anew": "Dieses Postfach hat sich geändert: neu zeigen",
     "Only unread": "Nur ungelesene",
     "Show all": "Alle zeigen",
     "No message is chosen.": "Keine Nachricht ist gewählt.",
@@ -273,6 +274,12 @@ GERMAN: Final[dict[str, str]] = {
     "Mailboxes, one pattern a line; * is all (IMAP)": (
         "Postfächer, ein Muster je Zeile; * ist alle (IMAP)"
     ),
+    "Fingerprint of the certificate (SHA-256), for a server at home without a public one": (
+        "Fingerabdruck des Zertifikats (SHA-256), für einen Server zu Hause ohne öffentliches"
+    ),
+    "A fingerprint is 64 digits and letters from A to F (SHA-256).": (
+        "Ein Fingerabdruck hat 64 Ziffern und Buchstaben von A bis F (SHA-256)."
+    ),
     "Mailboxes: {names}": "Postfächer: {names}",
     "{n} message is there.": "{n} Nachricht ist dort.",
     "{n} messages are there.": "{n} Nachrichten sind dort.",
@@ -282,9 +289,6 @@ GERMAN: Final[dict[str, str]] = {
         "Diesen Anbieter kennen wir nicht: trage seinen Server ein."
     ),
     "{name} is added and is being fetched.": "{name} ist hinzugefügt und wird abgeholt.",
-    "Type the password again to test another server.": (
-        "Gib das Passwort noch einmal ein, um einen anderen Server auszuprobieren."
-    ),
     "Type the password again: the account goes to another server.": (
         "Gib das Passwort noch einmal ein: das Konto geht zu einem anderen Server."
     ),
