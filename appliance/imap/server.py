@@ -20,6 +20,7 @@ from typing import Final
 from appliance.bell import Bell
 from appliance.certificate import CertificateFiles, ensure_certificate, server_context
 from appliance.config import Config
+from appliance.errors import ConfigError
 from appliance.household import Household
 from appliance.imap.client import Services
 from appliance.imap.connection import Connection
@@ -84,12 +85,19 @@ class ImapServer:
         self.addresses = Addresses(None, None)
 
     async def start(self, doors: Doors | None = None) -> None:
-        """Listen; ``doors`` other than the configuration's are for tests."""
+        """Listen; ``doors`` other than the configuration's are for tests.
+
+        Raises ConfigError when a port cannot be had, with nothing left open.
+        """
         config = self._config
         doors = doors or Doors(config.imap_port or None, config.imaps_port or None)
         await self._services.hub.start()
-        plain = await self._listen(doors.plain, None) if doors.plain is not None else None
-        tls = await self._listen(doors.tls, self._context()) if doors.tls is not None else None
+        try:
+            plain = await self._listen(doors.plain, None) if doors.plain is not None else None
+            tls = await self._listen(doors.tls, self._context()) if doors.tls is not None else None
+        except BaseException:
+            await self.stop()
+            raise
         self.addresses = Addresses(plain, tls)
 
     async def stop(self) -> None:
@@ -106,14 +114,19 @@ class ImapServer:
         await asyncio.to_thread(self._pool.shutdown)
 
     async def _listen(self, port: int, context: ssl.SSLContext | None) -> tuple[str, int]:
-        listener = await asyncio.start_server(
-            partial(self._accepted, context is not None),
-            self._config.host,
-            port,
-            limit=_READ_LIMIT_OCTETS,
-            ssl=context,
-            ssl_handshake_timeout=30.0 if context else None,
-        )
+        try:
+            listener = await asyncio.start_server(
+                partial(self._accepted, context is not None),
+                self._config.host,
+                port,
+                limit=_READ_LIMIT_OCTETS,
+                ssl=context,
+                ssl_handshake_timeout=30.0 if context else None,
+            )
+        except OSError as error:
+            name = "imap_port" if context is None else "imaps_port"
+            where = f"{self._config.host}:{port}"
+            raise ConfigError(f"{name}: {where} cannot be used: {error.strerror}") from error
         self._listeners.append(listener)
         host, bound = listener.sockets[0].getsockname()[:2]
         return host, bound

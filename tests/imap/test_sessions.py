@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import random
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.imap import connection, session, signing_in
+from appliance.errors import ConfigError
+from appliance.imap import Doors, ImapServer, connection, session, signing_in
 from appliance.store import Archive
 from tests.imap.house import MIXED, SIMPLE, House, Wire
 from tests.imap.house import house as a_house
@@ -302,3 +304,14 @@ def test_a_large_damaged_message_ends_the_connection_once_and_is_left_out_then(
         *untagged, tagged = wire.command(b"FETCH 1:2 (UID BODY.PEEK[])")
         assert [line[:18] for line in untagged] == [b"* 2 FETCH (UID 2 B"]
         assert tagged.startswith(b"NO [SERVERBUG]")
+
+
+def test_a_port_that_is_taken_is_named(house: House) -> None:
+    async def second() -> None:
+        server = ImapServer(
+            house.archive, house.household, None, house.config, house.bell, house.config.spool
+        )
+        await server.start(Doors(house.port, None))
+
+    with pytest.raises(ConfigError, match=f"imap_port: 127.0.0.1:{house.port} cannot be used"):
+        asyncio.run(second())
