@@ -6,6 +6,7 @@
     substring.py  IMAP's substrings: candidates from the index, checked in the text
     words.py      the words of a message, taken the same way for all of them
     snippets.py   the piece of a message that shows why it was found
+    suggest.py    did you mean
     shelf.py      where the index stands and how a new one takes its place
     headers.py extracted.py   caches beside the index, as disposable
 

@@ -24,6 +24,8 @@ from index.seqset import SeqSet
 
 NAME: Final = "headers.sqlite3"
 _BLOCK_MESSAGES: Final = 256
+_LOOSE: Final = 16
+"""So many blocks that are not full stay as they are."""
 _END: Final = "\0"
 
 
@@ -71,15 +73,16 @@ class Headers:
         """
         with self._db.write() as tx:
             newest = tx.execute(
-                "SELECT first, last, seqs, texts FROM block ORDER BY first DESC LIMIT 1"
-            ).fetchone()
-            fresh = [(seq, text) for seq, text in texts if newest is None or seq > newest[1]]
+                "SELECT first, last, seqs, texts FROM block ORDER BY first DESC LIMIT ?", (_LOOSE,)
+            ).fetchall()
+            fresh = [(seq, text) for seq, text in texts if not newest or seq > newest[0][1]]
             if not fresh:
                 return
-            if newest is not None and len(newest[2]) < 8 * _BLOCK_MESSAGES:
-                # The last block is filled up, so that single messages do not stay alone.
-                fresh[:0] = zip(*self._unpacked(newest[2], newest[3]), strict=True)
-                tx.execute("DELETE FROM block WHERE first=?", (newest[0],))
+            if len(newest) == _LOOSE and all(_is_loose(seqs) for _, _, seqs, _ in newest):
+                # Messages that came one by one are joined now and then, not each time.
+                for first, _, seqs, packed in newest:
+                    fresh[:0] = zip(*self._unpacked(seqs, packed), strict=True)
+                    tx.execute("DELETE FROM block WHERE first=?", (first,))
             for at in range(0, len(fresh), _BLOCK_MESSAGES):
                 tx.execute(
                     "INSERT INTO block VALUES (?, ?, ?, ?)",
@@ -115,6 +118,10 @@ class Headers:
             self._local.reader = zstandard.ZstdDecompressor()
         plain: bytes = self._local.reader.decompress(packed)
         return plain.decode("utf-8")
+
+
+def _is_loose(seqs: bytes) -> bool:
+    return len(seqs) < 8 * _BLOCK_MESSAGES
 
 
 def _packed(texts: Iterable[tuple[int, str]]) -> tuple[int, int, bytes, bytes]:

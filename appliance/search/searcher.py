@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from appliance.search.filters import Filters, mentions
 from appliance.search.shelf import Opened, Reader
 from appliance.search.snippets import Snippets
 from appliance.search.substring import Substring, Where
+from appliance.search.suggest import respelt
 from appliance.search.values import Found, SearchHit
 from appliance.search.words import date_of
 from appliance.store import Archive, Message
@@ -79,7 +81,11 @@ class Searcher:
                         within=within,
                     )
                     behind = len(within.between(opened.index.watermark() + 1, _NEWEST))
-                    return self._found(owner, parsed, found, behind, filters.notes)
+                    answer = self._found(owner, parsed, found, behind, filters.notes)
+                    if answer.total or cursor:
+                        return answer
+                    better = self._suggestion(owner, text, parsed, opened.index, within)
+                    return replace(answer, suggestion=better)
                 except IndexFault as error:
                     fault = str(error)
         found = plain.search(self._archive, query, within, page.order, page.limit, page.after)
@@ -166,6 +172,16 @@ class Searcher:
             behind=behind,
             notice=" ".join(notes) or None,
         )
+
+    def _suggestion(
+        self, owner: str, text: str, parsed: Parsed, index: Index, within: SeqSet
+    ) -> str | None:
+        """A better spelling that finds something among what the owner may see."""
+        for better in respelt(text, parsed.query, index):
+            query = resolve(_parsed(better).query, Filters(self._archive, owner))
+            if index.count(query, within):
+                return better
+        return None
 
     def _hits(self, owner: str, seqs: list[Seq], query: Query) -> tuple[SearchHit, ...]:
         rows = self._archive.messages(seqs)

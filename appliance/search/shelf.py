@@ -26,6 +26,7 @@ from index.errors import IndexFault
 
 WORDS: Final = "words"
 _CURRENT: Final = "current"
+_TRIES: Final = 5
 _NAME: Final = re.compile(r"g(\d{6,12})")
 
 
@@ -137,22 +138,27 @@ class Reader:
             self._retire()
 
     def _look(self) -> Opened | None:
-        folder = self._shelf.current()
-        self._fault = None
-        try:
-            if folder is None:
-                self._fault = "there is no index yet; it is being built from the archive"
+        for _ in range(_TRIES):
+            folder = self._shelf.current()
+            try:
+                self._open(folder)
+                self._fault = None if folder else "there is no index yet; it is being built"
+            except (IndexFault, OSError) as error:
                 self._retire()
-            elif self._now is None or folder != self._folder:
-                self._retire()
-                self._now = Opened(Index(folder / WORDS), _headers(folder))
-                self._folder = folder
-            else:
-                self._now.index.refresh()
-        except (IndexFault, OSError) as error:
-            self._fault = str(error)
-            self._retire()
+                self._fault = str(error)
+            # Another may have taken its place, and its files away, while it was opened.
+            if folder == self._shelf.current():
+                break
         return self._now
+
+    def _open(self, folder: Path | None) -> None:
+        if self._now is not None and folder == self._folder:
+            self._now.index.refresh()
+            return
+        self._retire()
+        if folder is not None:
+            self._now = Opened(Index(folder / WORDS), _headers(folder))
+            self._folder = folder
 
     def _retire(self) -> None:
         """Take the open index away; it is closed when the last who uses it lets go."""

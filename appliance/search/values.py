@@ -31,7 +31,8 @@ class Found:
     ``cursor`` asks for the next page, None on the last. ``chips`` say what was
     understood. ``behind`` counts the messages that cannot be found by their
     words yet. ``notice`` is a sentence for the person when the answer is not
-    all it should be, None when all is well.
+    all it should be, None when all is well. ``suggestion`` is a spelling that
+    finds something when this one found nothing.
     """
 
     total: int
@@ -40,3 +41,4 @@ class Found:
     chips: tuple[Chip, ...]
     behind: int
     notice: str | None = None
+    suggestion: str | None = None

@@ -210,6 +210,17 @@ def test_a_damaged_index_is_said_and_the_catalog_answers(world: World) -> None:
     assert world.searcher.problem() is not None
 
 
+def test_a_better_spelling_is_offered_to_whom_it_finds_something(world: World) -> None:
+    for n in range(12):
+        world.admit(letter(f"s{n}", "Rechnung"))
+        world.admit(letter(f"t{n}", "Geheimnis"), owner="ben")
+    world.follower.until_idle()
+    assert world.searcher.find("anna", "from:anna Rechnugn").suggestion == "from:anna rechnung"
+    assert world.searcher.find("ben", "Geheimnsi").suggestion == "geheimnis"
+    assert world.searcher.find("anna", "Geheimnsi").suggestion is None
+    assert world.searcher.find("anna", "rechnung").suggestion is None
+
+
 def test_one_mailbox_only_and_never_that_of_somebody_else(world: World) -> None:
     inbox = world.admit(letter("a", "word"))
     work = world.admit(letter("b", "word"), mailbox="Work")
