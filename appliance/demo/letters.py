@@ -241,6 +241,9 @@ class _Writer:
             flags.add(FLAGGED)
         if message["References"] and mailbox == "Sent":
             flags.add(ANSWERED)
+        for n, part in enumerate(message.walk()):
+            if part.is_multipart():
+                part.set_boundary(f"sample-{self._count}-{n}")  # else it is made by chance
         octets = message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         return Letter(account, mailbox, octets, date, frozenset(flags))
 
