@@ -2,7 +2,7 @@
 
 A commit is made in this order, each step on the disk before the next: segments, their
 words in the dictionary, the table of contents. A crash leaves files that nothing names;
-the next commit takes them away.
+the next commit takes them away. Small segments are merged in commits of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from index.building import batches, build
 from index.contents import Contents, Entry, number_of, segment_name
 from index.document import Cursor, Document, Order, Page, Word
 from index.durable import Disk, Fuse, no_fuse
-from index.errors import IndexBusy, IndexDamaged, IndexFault
+from index.errors import IndexBusy, IndexDamaged, IndexDiskFull, IndexFault
 from index.plan import Step, mask_of, plan
 from index.query import Query
 from index.segment import Segment
@@ -54,6 +54,7 @@ class Index:
             self._open_vocabulary()
             if self._disk is not None:
                 self._catch_up()
+                self._sweep(self._disk)
         except BaseException:
             self.close()
             raise
@@ -124,7 +125,8 @@ class Index:
             self._vocabulary.learn([name], [counts])
             opened[name] = Segment(self.path / name)
             entries.append(Entry(name, len(batch)))
-        self._commit(entries, opened, max(watermark, table.watermark), number)
+        self._commit(entries, opened, max(watermark, table.watermark))
+        self._tidy()
 
     def remove(self, seqs: Iterable[int]) -> None:
         """Take documents out; seqs that are not inside are no error. One durable commit."""
@@ -133,7 +135,8 @@ class Index:
         opened = dict(self._snapshot.opened)
         entries = _without(table.segments, opened, SeqSet.from_iterable(seqs))
         if tuple(entries) != table.segments:
-            self._commit(entries, opened, table.watermark, self._next_number())
+            self._commit(entries, opened, table.watermark)
+            self._tidy()
 
     # -- asking ------------------------------------------------------------
 
@@ -240,36 +243,48 @@ class Index:
             if not self._vocabulary.knows(name):
                 self._vocabulary.learn([name], [part.segment.words()])
 
+    def _sweep(self, disk: Disk) -> None:
+        """Take away what a crash left; nothing, while a newer generation waits to be mended."""
+        generation = self._snapshot.contents.generation
+        if contents.generations(self.path)[:1] in ([], [generation]):
+            contents.clean(disk, generation)
+
     def _next_number(self) -> int:
         return 1 + max(
             (number_of(entry.name) for entry in self.path.iterdir()),
             default=0,
         )
 
-    def _commit(
-        self, entries: list[Entry], opened: dict[str, Segment], watermark: int, number: int
-    ) -> None:
+    def _commit(self, entries: list[Entry], opened: dict[str, Segment], watermark: int) -> None:
         disk = self._writing()
         entries = [entry for entry in entries if len(entry.removed) < entry.documents]
-        while chosen := merging.due(entries):
-            name = segment_name(number)
-            number += 1
-            parts = [(opened[entry.name], frozenset(entry.removed)) for entry in chosen]
-            documents = merging.merge(disk, name, parts)
-            entries = [entry for entry in entries if entry not in chosen]
-            opened[name] = Segment(self.path / name)
-            entries.append(Entry(name, documents))
-            assert self._vocabulary is not None
-            self._vocabulary.learn([name], [])
         disk.sync()
         # Above any file there is, so that a torn newest generation is not taken for ours.
         newest = max(contents.generations(self.path), default=0)
         table = Contents(newest + 1, watermark, tuple(entries))
         contents.write(disk, table)
         contents.clean(disk, table.generation)
-        self._snapshot = load(
-            self.path, Snapshot(table, None, {e.name: opened[e.name] for e in entries})
-        )
+        kept = {entry.name: opened[entry.name] for entry in entries}
+        self._snapshot = load(self.path, Snapshot(table, None, kept))
+
+    def _tidy(self) -> None:
+        """Merge what is due, in commits of their own: nobody waits for them to find a document."""
+        disk = self._writing()
+        assert self._vocabulary is not None
+        while chosen := merging.due(self._snapshot.contents.segments):
+            opened = dict(self._snapshot.opened)
+            name = segment_name(self._next_number())
+            parts = [(opened[entry.name], frozenset(entry.removed)) for entry in chosen]
+            try:
+                documents = merging.merge(disk, name, parts)
+            except IndexDiskFull:
+                # Everything is inside and can be found; there will be room another time.
+                disk.remove(name)
+                return
+            self._vocabulary.learn([name], [])
+            opened[name] = Segment(self.path / name)
+            entries = [one for one in self._snapshot.contents.segments if one not in chosen]
+            self._commit([*entries, Entry(name, documents)], opened, self.watermark())
 
 
 _EMPTY = Vocabulary(None, writable=True)

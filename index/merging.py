@@ -26,7 +26,7 @@ _MANY = 8
 def due(entries: Sequence[Entry]) -> list[Entry]:
     """The segments to be made one now; empty if none. At most ``MOST`` documents."""
     for entry in entries:
-        if len(entry.removed) * 3 > entry.documents and entry.documents <= MOST:
+        if len(entry.removed) * 3 > entry.documents and _TIERS[0] <= entry.documents <= MOST:
             return [entry]
     low = 0
     for high in _TIERS:
