@@ -8,6 +8,7 @@
     connection.py    an account's settings → a session; the try-out
     intake.py        messages → batches → ``archive.admit``
     run.py           one run of one account, through lost connections and bad messages
+    backoff.py       how long an account that keeps failing is left in peace
     fetcher.py       all accounts side by side, one run at a time each
     progress.py      what is going on, for every process to read
     discover.py  providers.toml      an address → its provider's servers
@@ -17,6 +18,7 @@ by the whole remote identity (account, mailbox, uidvalidity, uid). A run may be 
 anywhere. Nothing on a server is ever changed: no flag, no message.
 """
 
+from appliance.fetch.backoff import resting_until
 from appliance.fetch.connection import AccountTest, check_account, insecure, test_account
 from appliance.fetch.discover import Preset, hint_for, presets, presets_for
 from appliance.fetch.fetcher import AccountLock, Fetcher
@@ -37,6 +39,7 @@ __all__ = [
     "insecure",
     "presets",
     "presets_for",
+    "resting_until",
     "run_account",
     "test_account",
 ]

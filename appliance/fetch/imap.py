@@ -24,7 +24,6 @@ from appliance.fetch.names import chosen
 from appliance.fetch.session import (
     Answer,
     Arrived,
-    MailboxRefused,
     Opened,
     Refused,
     RemoteMailbox,
@@ -104,12 +103,7 @@ class ImapSession:
 
     def examine(self, mailbox: RemoteMailbox) -> Opened:
         """Open for reading only; the highest uid first. No UIDVALIDITY counts as 0."""
-        try:
-            answer = self._client.examine(mailbox.raw)
-        except (TryLater, RemoteProtocolError):
-            raise
-        except RemoteError as error:
-            raise MailboxRefused(f"{mailbox.name}: {error}") from None
+        answer = self._client.examine(mailbox.raw)
         uids, doubt = self._listed_uids(mailbox)
         return Opened(
             # Some servers (Tencent) tell none: their uids are then all we have.

@@ -41,9 +41,11 @@ _ANSWER_OCTETS: Final = 64 * 1024 * 1024
 LITERAL_OCTETS: Final = 4 * 1024 * 1024
 _SKIP_OCTETS: Final = 64 * 1024 * 1024
 _CODE: Final = re.compile(r"\[([A-Z][A-Z0-9-]*)[^\]]*\]\s*")
-_LATER: Final = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "CONTACTADMIN"})
+_LATER: Final = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "OVERQUOTA"})
 _LATER_WORDS: Final = re.compile(
-    r"too many|try again|temporar|unavailable|not connected|rate|throttl|busy|in use", re.IGNORECASE
+    r"too many|try again|temporar|unavailable|not connected|\brate\b|throttl|busy|in use"
+    r"|exceeded|bandwidth|overquota",
+    re.IGNORECASE,
 )
 _RECORD_START: Final = re.compile(rb"\d+ \(")
 

@@ -16,6 +16,7 @@ shaking hands, sending or receiving.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import queue
@@ -256,41 +257,46 @@ class Link:
 def _connected(target: Target, timeout_s: float, stop: threading.Event) -> socket.socket:
     deadline = time.monotonic() + timeout_s
     problem = "did not answer in time"
-    for family, kind, protocol, _, address in _addresses(target, deadline, stop):
-        fresh = socket.socket(family, kind, protocol)
+    addresses = _addresses(target, deadline, stop)
+    for untried, (family, kind, protocol, _, address) in zip(
+        range(len(addresses), 0, -1), addresses, strict=True
+    ):
+        # Each has its share of the time: a dead IPv6 route must not hide a living IPv4 one.
+        share = time.monotonic() + max(0.0, deadline - time.monotonic()) / untried
+        try:
+            fresh = socket.socket(family, kind, protocol)
+        except OSError as error:  # a kernel without IPv6
+            problem = error.strerror or str(error)
+            continue
         try:
             fresh.setblocking(False)
-            _connect_in_slices(fresh, address, deadline, stop)
+            _connect_in_slices(fresh, address, share, stop)
+            fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return fresh
         except OSError as error:
             fresh.close()
-            problem = error.strerror or str(error) or problem
-            continue
+            problem = error.strerror or str(error)
         except BaseException:
             fresh.close()
             raise
-        fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return fresh
     raise TryLater(f"{target.name}: cannot be reached: {problem}")
 
 
 def _connect_in_slices(
     fresh: socket.socket, address: object, deadline: float, stop: threading.Event
 ) -> None:
-    try:
+    with contextlib.suppress(BlockingIOError):
         fresh.connect(address)  # type: ignore[arg-type]  # getaddrinfo's own answer
-    except BlockingIOError:
-        pass
-    while True:
+    waiting = select.poll()
+    waiting.register(fresh, select.POLLOUT)
+    while not waiting.poll(_SLICE_S * 1000):
         if stop.is_set():
             raise Stopped
         if time.monotonic() >= deadline:
             raise TimeoutError("no answer in time")
-        _, writable, _ = select.select([], [fresh], [], _SLICE_S)
-        if writable:
-            code = fresh.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
-            return
+    code = fresh.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, object]

@@ -27,7 +27,6 @@ from appliance.fetch.progress import Progress
 from appliance.fetch.session import (
     Answer,
     Arrived,
-    MailboxRefused,
     Opened,
     RemoteMailbox,
     Session,
@@ -175,12 +174,16 @@ class _Run:
 
     def _again(self, losses: int, lost: RemoteError) -> Session:
         """A new session after a pause. Raises the loss if the server will not have us."""
-        if self._stop.wait(self._patience.pause_s * losses):
-            raise Stopped
-        try:
-            return self._open()
-        except RemoteError:
-            raise lost from None
+        for attempt in range(losses, self._patience.losses + 1):
+            if self._stop.wait(self._patience.pause_s * attempt):
+                raise Stopped
+            try:
+                return self._open()
+            except TryLater:
+                continue  # a POP3 server may hold the maildrop locked for the lost session
+            except RemoteError:
+                break
+        raise lost
 
     def _taken(self) -> int:
         return self._tally.admitted + self._tally.duplicates
@@ -207,8 +210,11 @@ class _Run:
                 continue
             try:
                 self._mailbox(session, mailbox)
-            except MailboxRefused as refused:
-                self._problems.append(str(refused))
+            except (TryLater, RemoteProtocolError):
+                raise
+            except RemoteError as refused:
+                # The server is there and says no to this one: the others may be well.
+                self._problems.append(f"{mailbox.name}: {refused}")
             self._finished.add(mailbox.name)
         self._intake.flush()
 

@@ -26,14 +26,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from appliance.errors import DiskFull, RemoteError, StoreError
+from appliance.errors import DiskFull, StoreError
 from appliance.mail.types import Flag, Octets
 
 __all__ = [
     "Answer",
     "Arrived",
     "Incoming",
-    "MailboxRefused",
     "Opened",
     "Refused",
     "RemoteMailbox",
@@ -44,10 +43,6 @@ __all__ = [
 
 IN_MEMORY_OCTETS: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-
-
-class MailboxRefused(RemoteError):
-    """The server does not open this mailbox; the others can be fetched all the same."""
 
 
 class TooLarge(Exception):
@@ -118,9 +113,9 @@ class Arrived:
     def release(self) -> None:
         """Give the memory and the file back; the octets are gone afterwards."""
         if self.map is not None and isinstance(self.octets, memoryview):
-            self.octets.release()
-            # Somebody still holds a view: the map goes when the last view goes.
+            # If somebody still holds a view of it, the map goes when the last view goes.
             with contextlib.suppress(BufferError):
+                self.octets.release()
                 self.map.close()
             self.map = None
         self.octets = b""
@@ -136,7 +131,7 @@ class Session(Protocol):
         """The mailboxes to fetch; all of them where there are no globs."""
 
     def examine(self, mailbox: RemoteMailbox) -> Opened:
-        """Open for reading only. Raises MailboxRefused."""
+        """Open for reading only. A plain RemoteError means: not this one."""
 
     def retrieve(self, uids: Sequence[str], *, alone: bool = False) -> Iterator[Answer]:
         """The messages of the open mailbox, in about this order; vanished ones are left out.

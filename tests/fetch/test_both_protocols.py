@@ -203,6 +203,16 @@ def test_a_busy_server_is_said_to_be_busy(world: World, said: str) -> None:
     assert said.split("] ")[1] in run.error
 
 
+def test_a_maildrop_still_locked_for_the_lost_session_is_waited_for(world: World) -> None:
+    for number in range(5):
+        world.maildrop.inbox.arrive(letter(number))
+    world.faults.cut[3] = 1
+    world.faults.busy, world.faults.busy_on = "[IN-USE] locked, try again", frozenset({2})
+    run = world.fetch()
+    assert (run.error, run.admitted) == (None, 5)
+    assert world.server.connections == 3
+
+
 def test_a_new_uidvalidity_loses_nothing_and_stores_nothing_twice(world: World) -> None:
     for number in range(5):
         world.maildrop.inbox.arrive(letter(number))

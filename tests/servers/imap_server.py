@@ -68,7 +68,7 @@ class ScriptedImap(ScriptedServer):
                     connection.send(f"{tag} BAD not here\r\n".encode())
 
     def _sign_in(self, connection: Connection, tag: str, user: str, password: str) -> bool:
-        if self.faults.busy is not None:
+        if self.faults.busy is not None and self.busy_now():
             connection.send(f"{tag} NO {self.faults.busy}\r\n".encode())
             return False
         right = (user, password) == (self.maildrop.user, self.maildrop.password)

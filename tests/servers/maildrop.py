@@ -80,6 +80,8 @@ class Faults:
     # signing in
     refuse_sign_in: str | None = None
     busy: str | None = None
+    busy_on: frozenset[int] = frozenset()
+    """Busy on these connections only, counted from 1; empty: on every one."""
     greeting: bytes | None = None
     refuse_tls: bool = False
     inject_after_tls: bytes = b""

@@ -58,7 +58,7 @@ class ScriptedPop3(ScriptedServer):
                     self._transaction(connection, word.upper(), rest, drop)
 
     def _sign_in(self, connection: Connection, user: str, password: str) -> list[Held] | None:
-        if self.faults.busy is not None:
+        if self.faults.busy is not None and self.busy_now():
             connection.send(f"-ERR {self.faults.busy}\r\n".encode())
             return None
         right = (user, password) == (self.maildrop.user, self.maildrop.password)

@@ -139,6 +139,10 @@ class ScriptedServer(ABC):
             self._open.discard(connection)
             connection.close()
 
+    def busy_now(self) -> bool:
+        """Whether this connection is one of the busy ones."""
+        return not self.faults.busy_on or self.connections in self.faults.busy_on
+
     @abstractmethod
     def converse(self, connection: Connection) -> None:
         """One connection from greeting to end."""
