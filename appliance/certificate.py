@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from appliance.config import Config
 from appliance.errors import ConfigError
 
 LIFETIME = timedelta(days=397)
@@ -39,6 +40,13 @@ class CertificateFiles:
 
     certificate: Path
     key: Path
+
+
+def certificate_of(config: Config) -> CertificateFiles:
+    """The owner's certificate, or our own, made or renewed if need be; raises ConfigError."""
+    if config.tls_certificate is not None and config.tls_key is not None:
+        return CertificateFiles(config.tls_certificate, config.tls_key)
+    return ensure_certificate(config.tls, [config.domain, config.host])
 
 
 def ensure_certificate(

@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from appliance.bell import Bell
-from appliance.certificate import CertificateFiles, ensure_certificate, server_context
+from appliance.certificate import certificate_of, server_context
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.household import Household
@@ -49,13 +49,6 @@ def run_process(name: str, config: Config) -> int:
         case _:
             raise ConfigError(f"there is no process {name!r}; there are mail, index and web")
     return 0
-
-
-def certificate_of(config: Config) -> CertificateFiles:
-    """The owner's certificate, or our own, made on first use."""
-    if config.tls_certificate is not None and config.tls_key is not None:
-        return CertificateFiles(config.tls_certificate, config.tls_key)
-    return ensure_certificate(config.tls, [config.domain, socket.gethostname()])
 
 
 def setup_code(household: Household) -> str | None:

@@ -30,6 +30,8 @@ STOP_S: Final = 4.0
 _FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 60.0
 _HEALTHY_AFTER_S: Final = 60.0
+_LOOK_S: Final = 12 * 3600.0
+"""How often the configuration is read anew unasked: certificates are renewed that way."""
 _HANDLED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 _log = logging.getLogger("hauspost.supervisor")
@@ -64,6 +66,7 @@ class Supervisor:
         self._read_end, self._write_end = os.pipe()
         os.set_inheritable(self._read_end, True)
         self._fingerprint = _fingerprint(config)
+        self._look_due = time.monotonic() + _LOOK_S
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT; 0 when every process stopped by itself, else 1."""
@@ -78,6 +81,8 @@ class Supervisor:
                 told = signal.sigtimedwait(_HANDLED, self._next_due_s())
                 if told is None or told.si_signo == signal.SIGCHLD:
                     self._bury()
+                    if time.monotonic() >= self._look_due:
+                        self._reconfigure()
                 elif told.si_signo == signal.SIGHUP:
                     self._reconfigure()
                 else:
@@ -124,6 +129,7 @@ class Supervisor:
             child.wait_s = min(child.wait_s * 2, _LONGEST_WAIT_S)
 
     def _reconfigure(self) -> None:
+        self._look_due = time.monotonic() + _LOOK_S
         try:
             config = self._reload()
         except ApplianceError as error:
@@ -159,7 +165,7 @@ class Supervisor:
 def _fingerprint(config: Config) -> tuple[object, ...]:
     """What a change of makes a restart worthwhile: settings, and renewed certificates."""
     stamps = []
-    for path in (config.tls_certificate, config.tls_key):
+    for path in (config.tls_certificate or config.tls / "certificate.pem", config.tls_key):
         try:
             stamps.append(path.stat().st_mtime_ns if path else 0)
         except OSError:

@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives import serialization
 from appliance.certificate import (
     LIFETIME,
     CertificateFiles,
+    certificate_of,
     ensure_certificate,
     expires,
     server_context,
 )
+from appliance.config import Config
 from appliance.errors import ConfigError
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -136,3 +138,12 @@ def test_an_owners_file_that_is_wrong_is_named(tmp_path: Path) -> None:
     other = ensure_certificate(tmp_path / "other", ["a.local"])
     with pytest.raises(ConfigError, match="not a certificate that fits"):
         server_context(CertificateFiles(good.certificate, other.key))
+
+
+def test_the_owners_certificate_comes_before_our_own(tmp_path: Path) -> None:
+    own, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chosen = certificate_of(Config(data=tmp_path, tls_certificate=own, tls_key=key))
+    assert (chosen.certificate, chosen.key) == (own, key)
+    made = certificate_of(Config(data=tmp_path))
+    assert made.certificate == tmp_path / "tls" / "certificate.pem"
+    assert made.certificate.exists()

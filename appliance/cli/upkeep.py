@@ -7,10 +7,11 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 
+from appliance.certificate import certificate_of
 from appliance.cli.accounts import run_facts
 from appliance.cli.house import House
 from appliance.cli.output import Output, day, one_line, size, span, table
-from appliance.config import load
+from appliance.config import Config, load
 from appliance.follow import FollowProgress
 from appliance.store import Damage
 from appliance.supervisor import PROCESSES, Supervisor, command_of
@@ -27,7 +28,7 @@ def run(house: House, output: Output, chosen: argparse.Namespace) -> int:
     for port in (config.web_port, config.imap_port, config.imaps_port, config.smtp_port):
         if port:
             service.free_port(config.host, port)
-    service.certificate_of(config)
+    certificate_of(config)
     code = service.setup_code(house.household)
     for line in _addresses(house, code):
         output.say(line)
@@ -37,10 +38,15 @@ def run(house: House, output: Output, chosen: argparse.Namespace) -> int:
         flags = [f"--{key.replace('_', '-')}={value}" for key, value in overrides.items()]
         return command_of(["run", "--data", str(config.data), "--only", name, *flags])
 
+    def reload() -> Config:
+        fresh = load(config.data, overrides)
+        certificate_of(fresh)
+        return fresh
+
     # Opened for the set-up code alone; the processes have their own.
     house.household.close()
     names = [name for name in PROCESSES if name != "web" or config.web_port]
-    return Supervisor(config, command, lambda: load(config.data, overrides), names).run()
+    return Supervisor(config, command, reload, names).run()
 
 
 def _addresses(house: House, code: str | None) -> list[str]:

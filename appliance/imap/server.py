@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.bell import Bell
-from appliance.certificate import CertificateFiles, ensure_certificate, server_context
+from appliance.certificate import certificate_of, server_context
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.household import Household
@@ -154,9 +154,4 @@ class ImapServer:
         return await loop.run_in_executor(self._pool, self._services.archive.modseq)
 
     def _context(self) -> ssl.SSLContext:
-        config = self._config
-        if config.tls_certificate is not None and config.tls_key is not None:
-            files = CertificateFiles(config.tls_certificate, config.tls_key)
-        else:
-            files = ensure_certificate(config.tls, [config.domain, config.host])
-        return server_context(files)
+        return server_context(certificate_of(self._config))
