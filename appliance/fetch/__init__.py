@@ -19,7 +19,13 @@ anywhere. Nothing on a server is ever changed: no flag, no message.
 """
 
 from appliance.fetch.backoff import resting_until
-from appliance.fetch.connection import AccountTest, check_account, insecure, test_account
+from appliance.fetch.connection import (
+    AccountTest,
+    check_account,
+    insecure,
+    shown_fingerprint,
+    test_account,
+)
 from appliance.fetch.discover import Preset, hint_for, presets, presets_for
 from appliance.fetch.fetcher import AccountLock, Fetcher
 from appliance.fetch.progress import Progress, ProgressBoard
@@ -41,5 +47,6 @@ __all__ = [
     "presets_for",
     "resting_until",
     "run_account",
+    "shown_fingerprint",
     "test_account",
 ]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError, CredentialsRejected, UsageError
+from appliance.errors import ApplianceError, CertificateRefused, CredentialsRejected, UsageError
 from appliance.fetch.discover import hint_for
 from appliance.fetch.imap import ImapSession
-from appliance.fetch.link import Stopped, Target, Timeouts
+from appliance.fetch.link import OtherCertificate, Stopped, Target, Timeouts
 from appliance.fetch.pop3 import Pop3Session
 from appliance.fetch.session import Session, Spool
 from appliance.household import Account
 
-__all__ = ["AccountTest", "check_account", "open_session", "test_account"]
+__all__ = ["AccountTest", "check_account", "open_session", "shown_fingerprint", "test_account"]
 
 _PROTOCOLS: Final = ("imap", "pop3")
 _TLS: Final = ("implicit", "starttls", "none")
@@ -29,6 +29,8 @@ class AccountTest:
 
     ``messages`` are those in INBOX, None if it was not reached; ``mailboxes`` the names
     that would be fetched; ``warning`` what the owner should know all the same.
+    ``fingerprint`` is that of a refused certificate: the owner of the server may compare
+    and pin it.
     """
 
     ok: bool
@@ -36,6 +38,7 @@ class AccountTest:
     messages: int | None = None
     mailboxes: tuple[str, ...] = ()
     warning: str | None = None
+    fingerprint: str | None = None
 
 
 def check_account(account: Account) -> None:
@@ -109,6 +112,8 @@ def test_account(
         session = open_session(account, password, spool, timeouts or _TEST_TIMEOUTS, stop)
     except Stopped:
         return AccountTest(False, "stopped")
+    except CertificateRefused as error:
+        return AccountTest(False, str(error), fingerprint=shown_fingerprint(account, timeouts))
     except ApplianceError as error:
         return AccountTest(False, str(error), warning=insecure(account))
     try:
@@ -127,6 +132,22 @@ def test_account(
     many = f"{len(names)} mailboxes" if len(names) != 1 else "1 mailbox"
     message = f"signed in to {account.host}: {many}, {messages} messages in {names[0]}"
     return AccountTest(True, message, messages, names, insecure(account))
+
+
+def shown_fingerprint(account: Account, timeouts: Timeouts | None = None) -> str | None:
+    """The SHA-256 fingerprint of the certificate the account's server shows, or None.
+
+    Pinned to a certificate that nobody has, the connection ends right after the
+    handshake: nothing is sent.
+    """
+    nobodys = replace(account, pin="00" * 32)
+    try:
+        open_session(nobodys, "", Spool(Path(), 0), timeouts or _TEST_TIMEOUTS).close()
+    except OtherCertificate as error:
+        return error.fingerprint
+    except ApplianceError:
+        return None
+    return None
 
 
 # pytest would take it for a test.

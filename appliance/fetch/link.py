@@ -38,7 +38,7 @@ from appliance.errors import (
     UsageError,
 )
 
-__all__ = ["EXTRA_CA", "Link", "Stopped", "Target", "Timeouts", "trust"]
+__all__ = ["EXTRA_CA", "Link", "OtherCertificate", "Stopped", "Target", "Timeouts", "trust"]
 
 EXTRA_CA: Final = "HAUSPOST_EXTRA_CA"
 """Environment: a PEM file of authorities trusted besides the system's."""
@@ -59,6 +59,17 @@ _REASONS: Final[Mapping[int, str]] = {
     62: "was issued for another host name",
     64: "was issued for another address",
 }
+
+
+class OtherCertificate(CertificateRefused):
+    """The server shows another certificate than the pinned one: ``fingerprint``."""
+
+    def __init__(self, name: str, fingerprint: str) -> None:
+        super().__init__(
+            f"{name}: the server shows another certificate than the one that was pinned; its "
+            f"fingerprint is {fingerprint}. Nothing was sent to it"
+        )
+        self.fingerprint = fingerprint
 
 
 class Stopped(Exception):
@@ -201,10 +212,7 @@ class Link:
         certificate = secured.getpeercert(binary_form=True) or b""
         found = hashlib.sha256(certificate).digest()
         if found != pinned:
-            raise CertificateRefused(
-                f"{self._target.name}: the server shows another certificate than the one that was "
-                f"pinned; its fingerprint is {found.hex(':')}. Nothing was sent to it"
-            )
+            raise OtherCertificate(self._target.name, found.hex(":"))
 
     def _refused(self, error: ssl.SSLCertVerificationError) -> CertificateRefused:
         reason = _REASONS.get(error.verify_code, f"was refused ({error.verify_message})")

@@ -215,6 +215,7 @@ class _Run:
             except RemoteError as refused:
                 # The server is there and says no to this one: the others may be well.
                 self._problems.append(f"{mailbox.name}: {refused}")
+                self._due = None
             self._finished.add(mailbox.name)
         self._intake.flush()
 

@@ -95,6 +95,18 @@ def test_a_certificate_is_refused_in_plain_words_before_anything_is_sent(
     assert "USER" not in commands
 
 
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+def test_the_fingerprint_to_pin_is_told_and_then_accepted(
+    protocol: str, tls: str, certificate: ServerCertificate, archive: Archive, tmp_path: Path
+) -> None:
+    with _world(protocol, tls, certificate, archive, tmp_path) as world:
+        refused = test_account(world.account(), SECRET)
+        assert not any(SECRET in line for line in world.server.seen.commands)
+        accepted = test_account(world.account(pin=refused.fingerprint), SECRET)
+    assert refused.fingerprint == bytes.fromhex(certificate.fingerprint).hex(":")
+    assert (accepted.ok, accepted.fingerprint) == (True, None)
+
+
 def test_a_refused_certificate_has_its_own_error(
     certificate: ServerCertificate, archive: Archive, tmp_path: Path
 ) -> None:
