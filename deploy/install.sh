@@ -159,11 +159,35 @@ check_disk() {
     esac
 }
 
+# What the settings say: "no" or "yes" for ports below 1024, then the web address's scheme and port.
+settings() {
+    as_owner "$program/bin/python" -c '
+import sys
+from pathlib import Path
+from appliance.config import load
+from appliance.errors import ConfigError
+try:
+    c = load(Path(sys.argv[1]))
+except ConfigError as error:
+    sys.exit(str(error))
+low = any(0 < p < 1024 for p in (c.web_port, c.imap_port, c.imaps_port, c.smtp_port))
+print("yes" if low else "no", "https" if c.web_tls_on else "http", c.web_port)
+' "$data"
+}
+
+# What only the program itself can judge: asked when one is installed already.
+check_settings() {
+    if [ -e "$data/config.toml" ] && [ -x "$program/bin/hauspost" ]; then
+        settings >/dev/null || problem "the service would not start; correct $data/config.toml"
+    fi
+}
+
 check_all() {
     check_machine
     check_python
     check_checkout
     check_disk
+    [ "$problems" -gt 0 ] || check_settings
     [ "$problems" -eq 0 ] || fail "nothing was changed; please solve the above first"
 }
 
@@ -249,22 +273,6 @@ install_data() {
         mv -- "$data/.config.toml" "$data/config.toml"
     fi
     as_owner test -w "$data" || fail "$data: the user $(owner) may not write there; run: sudo chown -R $user: $data"
-}
-
-# What the settings say: "no" or "yes" for ports below 1024, then the web address's scheme and port.
-settings() {
-    as_owner "$program/bin/python" -c '
-import sys
-from pathlib import Path
-from appliance.config import load
-from appliance.errors import ConfigError
-try:
-    c = load(Path(sys.argv[1]))
-except ConfigError as error:
-    sys.exit(str(error))
-low = any(0 < p < 1024 for p in (c.web_port, c.imap_port, c.imaps_port, c.smtp_port))
-print("yes" if low else "no", "https" if c.web_tls_on else "http", c.web_port)
-' "$data"
 }
 
 install_unit() {
