@@ -60,24 +60,35 @@ def places(names: Sequence[str]) -> str:
 def tree() -> list[Branch]:
     """The person's mailboxes, special ones first, each with its counts; two queries in all."""
     counts = house().archive.statuses(person().name)
+    names = {mailbox.name for mailbox in own_mailboxes()}
     branches = []
     for mailbox in sorted(own_mailboxes(), key=_sort_key):
         status = counts.get(mailbox.id)
         special = mailbox.name == "INBOX" or mailbox.special_use is not None
+        above = [] if special else _above(mailbox.name, names)
         branches.append(
             Branch(
                 mailbox.id,
                 mailbox.name,
-                label_of(mailbox) if special else mailbox.name.rpartition("/")[2],
-                0 if special else mailbox.name.count("/"),
-                "inbox"
-                if mailbox.name == "INBOX"
-                else (mailbox.special_use or "").lstrip("\\").lower(),
+                label_of(mailbox) if special or not above else mailbox.name[len(above[-1]) + 1 :],
+                len(above),
+                _kind(mailbox),
                 status.messages if status else 0,
                 status.unseen if status else 0,
             )
         )
     return branches
+
+
+def _above(name: str, names: set[str]) -> list[str]:
+    """The mailboxes this one stands under, outermost first; a level may have none of its own."""
+    levels = name.split("/")
+    paths = ("/".join(levels[:n]) for n in range(1, len(levels)))
+    return [path for path in paths if path in names]
+
+
+def _kind(mailbox: Mailbox) -> str:
+    return "inbox" if mailbox.name == "INBOX" else (mailbox.special_use or "").lstrip("\\").lower()
 
 
 def _sort_key(mailbox: Mailbox) -> tuple[int, str]:

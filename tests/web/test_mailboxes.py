@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from appliance.mail.types import FLAGGED, SEEN, Uid
 from appliance.store.listing import Spot
 from tests.web import samples
-from tests.web.conftest import Browser, Rooms
+from tests.web.conftest import Browser, Rooms, signed_in
 from web.listing import Position, window
 
 
@@ -136,6 +137,34 @@ def test_a_new_mailbox_is_made_with_levels(rooms: Rooms, anna: Browser) -> None:
     assert answer.location == f"/box/{rooms.mailbox('anna', 'Reisen/2026')}"
     assert anna.post("/mailboxes", {"name": "Reisen/2026"}).status_code == 400
     assert anna.post("/mailboxes", {"name": " "}).status_code == 400
+
+
+def test_a_level_without_a_mailbox_of_its_own_is_no_level(rooms: Rooms, anna: Browser) -> None:
+    for name in ("Listen/Dorf", "Reisen", "Reisen/2026/Rom"):
+        rooms.archive.create("anna", name)
+    page = anna.get("/mailboxes").text
+    found = re.findall(r'<li class="depth-(\d)">.*?class="name">([^<]+)<', page, re.DOTALL)
+    assert found[-3:] == [("0", "Listen/Dorf"), ("0", "Reisen"), ("1", "2026/Rom")]
+
+
+def test_many_browsers_at_once_are_served(rooms: Rooms) -> None:
+    """Threads share the application: each gets its own person's pages, none an error."""
+    browsers = {name: [signed_in(rooms, name) for _ in range(4)] for name in ("anna", "ben")}
+    subjects_of = {"anna": "Grüße aus München", "ben": "secret results"}
+
+    def look(name: str, browser: Browser) -> set[bool]:
+        box, found = rooms.mailbox(name, "INBOX"), set()
+        for _ in range(5):
+            page = browser.get(f"/box/{box}").text
+            other = subjects_of["ben" if name == "anna" else "anna"]
+            found.add(subjects_of[name] in page and other not in page)
+            uid = rooms.archive.snapshot(box).uids[0]
+            browser.post(f"/box/{box}/act", {"verb": "flag", "uid": [str(uid)]})
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        looked = [pool.submit(look, name, one) for name, them in browsers.items() for one in them]
+        assert [one.result() for one in looked] == [{True}] * 8
 
 
 # -- paging
