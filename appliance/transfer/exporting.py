@@ -13,8 +13,10 @@ is left of the subject when only letters, digits and ``-`` may stay.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
+import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +27,9 @@ from typing import BinaryIO, Literal
 from uuid import uuid4
 
 from appliance.errors import ApplianceError, DiskFull, RecordDamaged, UsageError
-from appliance.mail.types import Flag, Seq, digest_of
+from appliance.mail.types import Flag, Octets, Seq, digest_of
 from appliance.store import Archive, Message
+from appliance.transfer.loose import LARGE_OCTETS
 from appliance.transfer.mbox import mboxrd
 
 Format = Literal["mbox", "eml"]
@@ -86,14 +89,14 @@ def export(
         else dest.with_name(dest.name + ".manifest.jsonl")
     )
     _refuse_to_overwrite(dest, manifest, format, overwrite)
-    run = _Run(archive, owner, len(chosen), report)
+    folder = dest if format == "eml" else dest.parent
+    run = _Run(archive, owner, len(chosen), folder, report)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if format == "mbox":
-            dest.parent.mkdir(parents=True, exist_ok=True)
             with _arriving(manifest) as lines, _arriving(dest) as file:
                 run.mbox(chosen, file, lines, dest.name)
         else:
-            dest.mkdir(parents=True, exist_ok=True)
             with _arriving(manifest) as lines:
                 run.eml(chosen, dest, lines)
     except OSError as error:
@@ -145,6 +148,7 @@ class _Run:
     archive: Archive
     owner: str
     total: int
+    spool: Path
     report: Callable[[ExportProgress], None] | None
     exported: int = 0
     octets: int = 0
@@ -177,7 +181,7 @@ class _Run:
             os.utime(dest / name, (stamp, stamp))
             self.wrote(message, chosen, lines, {"file": name})
 
-    def messages(self, chosen: dict[Seq, frozenset[Flag]]) -> Iterator[tuple[Message, bytes]]:
+    def messages(self, chosen: dict[Seq, frozenset[Flag]]) -> Iterator[tuple[Message, Octets]]:
         """Every message with its octets, compared with its digest; the others go to ``failed``."""
         seqs = list(chosen)
         for start in range(0, len(seqs), _PAGE):
@@ -188,7 +192,7 @@ class _Run:
                     # One answer for "not there" and "not yours": it tells nothing of others.
                     if seq not in rows or not self.archive.visible(self.owner, seq):
                         raise UsageError(f"there is no message {seq}")
-                    octets = self.archive.octets(seq)
+                    octets = self.read(rows[seq])
                     if digest_of(octets) != rows[seq].digest:
                         raise RecordDamaged(f"message {seq} is damaged; run hauspost verify --deep")
                 except ApplianceError as error:
@@ -196,6 +200,18 @@ class _Run:
                 else:
                     yield rows[seq], octets
                 self.tell()
+
+    def read(self, message: Message) -> Octets:
+        """The message; one too large to hold is spooled beside the export, and a view of that."""
+        if message.size < LARGE_OCTETS:
+            return self.archive.octets(message.seq)
+        with tempfile.TemporaryFile(dir=self.spool) as spool:
+            for piece in self.archive.chunks(message.seq):
+                spool.write(piece)
+            spool.flush()
+            if spool.tell() == 0:
+                return b""
+            return memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))
 
     def wrote(
         self,
