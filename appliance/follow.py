@@ -30,6 +30,7 @@ from appliance.search.headers import Headers
 from appliance.search.shelf import WORDS, Reader, Shelf
 from appliance.search.words import document_of, header_text, poor_document
 from appliance.store import Archive, Message
+from appliance.store.spooled import whole
 from index import Document, Index, IndexBusy, IndexDamaged, IndexFault, fold
 
 _LOG = logging.getLogger("hauspost.follow")
@@ -254,10 +255,10 @@ class Follower:
 
     def _read(self, message: Message, extracted: Extracted) -> tuple[Document, str]:
         try:
-            octets = self._archive.octets(message.seq)
+            octets = whole(self._archive, message)
             root = self._archive.structure(message.seq)
             document = document_of(message, octets, root, extracted.text)
-            return document, fold(header_text(octets[: message.header_size]))
+            return document, fold(header_text(bytes(octets[: message.header_size])))
         except Exception as error:  # one failure stays one failure: it is found by what is known
             _LOG.warning("message %d is indexed by its list entry alone: %s", message.seq, error)
             return poor_document(message), ""

@@ -21,6 +21,7 @@ from appliance.mail.types import Seq
 from appliance.search.headers import Headers
 from appliance.search.words import body_text, header_text
 from appliance.store import Archive
+from appliance.store.spooled import whole
 from index import Index, SeqSet, fold
 from index.analysis import spellings, unspaced, words
 from index.query import And, Beside, Infix, Query, Words
@@ -151,7 +152,8 @@ class Substring:
         return found
 
     def _in_body(self, seq: Seq) -> bool:
-        text = body_text(self._archive.octets(seq), self._archive.structure(seq))
+        octets = whole(self._archive, self._archive.message(seq))
+        text = body_text(octets, self._archive.structure(seq))
         return self._needle in fold(text)
 
     def _in_header(self, seq: Seq) -> bool:

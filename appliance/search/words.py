@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from appliance.mail.attachment import Limits
 from appliance.mail.decoding import decoded
 from appliance.mail.header import decode, fields
 from appliance.mail.text import body_views, part_text, reader_text
@@ -19,6 +20,8 @@ Extract = Callable[[bytes, Part], str]
 """The text inside a file: its octets, and the part that says what it claims to be."""
 
 _WORDLESS: Final = frozenset({"image", "audio", "video", "font"})
+_LARGEST: Final = Limits().input_octets * 3 // 2
+"""Encoded octets; the file in a larger part is too large to be read."""
 _EARLIEST: Final = 1971
 _AHEAD: Final = timedelta(days=1)
 _MOST_ATTACHMENTS: Final = 200
@@ -94,7 +97,7 @@ def _files(octets: Octets, root: Part, extract: Extract) -> Iterator[Attachment]
             text = ""
             if part.media_type == "message" and part.parts:
                 waiting.append(part.parts[0])  # its text is in the text of the message
-            elif part.media_type not in _WORDLESS:
+            elif part.media_type not in _WORDLESS and part.end_at - part.body_at < _LARGEST:
                 text = extract(decoded(octets, part), part)
             if text or part.filename:
                 yield Attachment(part.filename or "", text)

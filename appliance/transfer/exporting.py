@@ -13,10 +13,8 @@ is left of the subject when only letters, digits and ``-`` may stay.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import re
-import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +27,7 @@ from uuid import uuid4
 from appliance.errors import ApplianceError, DiskFull, RecordDamaged, UsageError
 from appliance.mail.types import Flag, Octets, Seq, digest_of
 from appliance.store import Archive, Message
-from appliance.transfer.loose import LARGE_OCTETS
+from appliance.store.spooled import whole
 from appliance.transfer.mbox import mboxrd
 
 Format = Literal["mbox", "eml"]
@@ -192,7 +190,7 @@ class _Run:
                     # One answer for "not there" and "not yours": it tells nothing of others.
                     if seq not in rows or not self.archive.visible(self.owner, seq):
                         raise UsageError(f"there is no message {seq}")
-                    octets = self.read(rows[seq])
+                    octets = whole(self.archive, rows[seq], self.spool)
                     if digest_of(octets) != rows[seq].digest:
                         raise RecordDamaged(f"message {seq} is damaged; run hauspost verify --deep")
                 except ApplianceError as error:
@@ -200,18 +198,6 @@ class _Run:
                 else:
                     yield rows[seq], octets
                 self.tell()
-
-    def read(self, message: Message) -> Octets:
-        """The message; one too large to hold is spooled beside the export, and a view of that."""
-        if message.size < LARGE_OCTETS:
-            return self.archive.octets(message.seq)
-        with tempfile.TemporaryFile(dir=self.spool) as spool:
-            for piece in self.archive.chunks(message.seq):
-                spool.write(piece)
-            spool.flush()
-            if spool.tell() == 0:
-                return b""
-            return memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))
 
     def wrote(
         self,

@@ -144,6 +144,21 @@ def test_the_real_extractor_reads_in_its_child(archive: Archive, index: Path) ->
     assert len(found(archive, index, "attachment:wombat")) == 1
 
 
+def test_a_large_message_is_found_by_its_words(archive: Archive, index: Path) -> None:
+    octets = with_file(b"large.bin", b"QUJD" * 20 + b"\r\n" + b"A" * (9 << 20)).replace(
+        b"text/csv", b"application/octet-stream"
+    )
+    origin = Origin("home", "INBOX", 1, "large")
+    (receipt,) = archive.admit([Delivery(octets, origin, "anna", "INBOX", WHEN)])
+    with Follower(archive, index) as follower:
+        assert follower.until_idle() == 1
+    assert found(archive, index, "filename:large see") == [receipt.seq]
+    searcher = Searcher(archive, index)
+    assert searcher.containing([receipt.seq], "ee it", where="body") == {receipt.seq}
+    assert searcher.containing([receipt.seq], "large.bin", where="body") == set()
+    searcher.close()
+
+
 def test_a_reindex_answers_the_same_and_the_old_one_answers_meanwhile(
     archive: Archive, index: Path
 ) -> None:

@@ -137,7 +137,7 @@ def test_real_mail_answers_as_if_every_message_was_read(corpora: Path, tmp_path:
 
     files = sorted((corpora / "torture").glob("*/*.eml"))
     chosen = random.Random(42)
-    sample = [path for path in chosen.sample(files, 150) if path.stat().st_size < 300_000]
+    sample = [path for path in chosen.sample(files, 100) if path.stat().st_size < 300_000]
     with (
         Archive(tmp_path / "archive") as archive,
         Follower(archive, tmp_path / "index") as follower,
@@ -155,7 +155,7 @@ def test_real_mail_answers_as_if_every_message_was_read(corpora: Path, tmp_path:
             headers[seq] = header_text(octets[: root.body_at])
         folded = {seq: (fold(headers[seq]), fold(bodies[seq])) for seq in bodies}
         texts = [text for text in (*bodies.values(), *headers.values()) if text.strip()]
-        for needle in needles_of(texts, chosen, 120):
+        for needle in needles_of(texts, chosen, 80):
             wanted = fold(needle)
             body = {seq for seq, (_, text) in folded.items() if wanted in text}
             head = {seq for seq, (text, _) in folded.items() if wanted in text}

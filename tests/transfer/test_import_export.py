@@ -193,6 +193,17 @@ def test_eml_files_are_exact_and_named_safely(archive: Archive, tmp_path: Path) 
     )
 
 
+def test_a_large_message_goes_out_exactly(archive: Archive, tmp_path: Path) -> None:
+    large = b"Subject: large\r\n\r\n" + b"From here\r\n" + b"x" * 900 + b"\r\n" * (9 << 19)
+    origin = Origin("home", "INBOX", 1, "1")
+    (receipt,) = archive.admit([Delivery(large, origin, "anna", "INBOX", WHEN)])
+    export(archive, "anna", [receipt.seq], "eml", tmp_path / "out")
+    (path,) = (tmp_path / "out").glob("*.eml")
+    assert path.read_bytes() == large
+    export(archive, "anna", [receipt.seq], "mbox", tmp_path / "out.mbox")
+    assert [bytes(m.octets) for m in read_mbox(tmp_path / "out.mbox")] == [large]
+
+
 def test_nothing_is_overwritten_unless_told(archive: Archive, mbox: Path, tmp_path: Path) -> None:
     import_paths([mbox], archive, "anna", "Old")
     before = mbox.read_bytes()
