@@ -1,6 +1,6 @@
 """How fast the index builds and answers, beside SQLite FTS5 over the same documents.
 
-    python -m bench.index [--documents N] [--json]
+    python bench/index.py [--documents N] [--commit N] [--folder DIR] [--json]
 
 Documents are generated (seeded): a Zipf vocabulary of German and English pieces, German
 compounds, numbers and identifiers nobody else has. Times are CPU milliseconds; build is
@@ -35,7 +35,6 @@ _PIECES = (
 )
 _SYLLABLES = _PIECES.split()
 _TODAY = date(2026, 1, 1)
-_COMMIT = 500
 
 
 def vocabulary(size: int = 40_000) -> tuple[list[str], list[float]]:
@@ -125,7 +124,7 @@ def private_mb() -> float:
     return round(kb / 1024, 1)
 
 
-def build(folder: Path, count: int) -> dict[str, float]:
+def build(folder: Path, count: int, commit: int) -> dict[str, float]:
     text = ours = theirs = 0.0
     peer = Peer(folder / "peer.sqlite")
     batch: list[Document] = []
@@ -133,7 +132,7 @@ def build(folder: Path, count: int) -> dict[str, float]:
         for document in documents(count):
             batch.append(document)
             text += len(document.text) + len(document.subject)
-            if len(batch) == _COMMIT or document.seq == count:
+            if len(batch) == commit or document.seq == count:
                 taken = batch
                 ours += cpu(lambda d=taken: index.add(d, d[-1].seq))  # type: ignore[misc]
                 theirs += cpu(lambda d=taken: peer.add(d))  # type: ignore[misc]
@@ -141,6 +140,7 @@ def build(folder: Path, count: int) -> dict[str, float]:
     size = sum(file.stat().st_size for file in (folder / "index").iterdir())
     return {
         "documents": count,
+        "documents_of_a_commit": commit,
         "text_mb": round(text / 1e6, 1),
         "index_mb": round(size / 1e6, 1),
         "index_by_text": round(size / text, 2),
@@ -228,13 +228,16 @@ def ask(folder: Path, count: int) -> dict[str, dict[str, object]]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--documents", type=int, default=20_000)
+    options.add_argument("--commit", type=int, default=4000, help="documents of a commit")
     options.add_argument("--json", action="store_true")
     options.add_argument("--folder", type=Path, help="keep the indexes here")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         built = folder.joinpath("index").exists()
-        figures: dict[str, object] = {} if built else {"build": build(folder, given.documents)}
+        figures: dict[str, object] = (
+            {} if built else {"build": build(folder, given.documents, given.commit)}
+        )
         # In a process of its own, so that its memory is a reader's.
         if os.fork() == 0:
             sys.stdout.flush()
