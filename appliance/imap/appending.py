@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from appliance.errors import DiskFull
 from appliance.imap.client import Client, Refused
-from appliance.mail.types import Delivery, Octets, Origin, Placing, Receipt
-from appliance.store import NoSuchMailbox
+from appliance.mail.types import Delivery, Mailbox, Octets, Origin, Placing, Receipt
+from appliance.store import Archive, NoSuchMailbox
 from appliance.wire import imap_responses as responses
 from appliance.wire.imap_commands import Append, AppendMessage
 
@@ -26,11 +26,16 @@ _WRITE_OCTETS: Final = 1 << 20
 
 
 class Spool:
-    """A large message in progress: a nameless file, gone when it is closed."""
+    """A large message in progress: a nameless file, gone when it is closed.
+
+    When it cannot be written the rest of the message is let pass, because it is
+    on its way already; ``octets`` then raises what happened.
+    """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by close()
+        self._directory = directory
+        self._file: IO[bytes] | None = None
+        self._failure: DiskFull | None = None
         self._gathered: list[bytes] = []
         self._waiting = 0
         self._size = 0
@@ -44,19 +49,27 @@ class Spool:
         return self._waiting >= _WRITE_OCTETS
 
     def flush(self) -> None:
-        """Write what was taken; raises DiskFull."""
+        """Write what was taken."""
         left = memoryview(b"".join(self._gathered))
         self._gathered, self._waiting = [], 0
+        if self._failure is not None:
+            return
         self._size += len(left)
         try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 - see close
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
-            raise DiskFull(f"the message could not be spooled: {error.strerror}") from error
+            reason = f"a large message could not be kept in {self._directory}: {error.strerror}"
+            self._failure = DiskFull(reason)
 
     def octets(self) -> memoryview:
-        """All octets, as a view of the file that is good until ``close``."""
+        """All octets, as a view of the file that is good until ``close``; raises DiskFull."""
         self.flush()
+        if self._failure is not None:
+            raise self._failure
+        assert self._file is not None  # there is no failure, so it was opened
         self._map = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
         self._view = memoryview(self._map)
         return self._view
@@ -68,7 +81,19 @@ class Spool:
         if self._map is not None:
             with suppress(BufferError):
                 self._map.close()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def checked_target(archive: Archive, owner: str, name: str) -> Mailbox:
+    """The mailbox an APPEND may go to; raises Refused, with TRYCREATE where CREATE would help."""
+    try:
+        mailbox = archive.mailbox(owner, name)
+    except NoSuchMailbox as error:
+        raise Refused("TRYCREATE", str(error)) from error
+    if mailbox.special_use == "\\All":
+        raise Refused("CANNOT", f"{name} holds every message by itself; nothing is put there")
+    return mailbox
 
 
 async def append(client: Client, command: Append, spools: Sequence[Spool]) -> None:
@@ -86,10 +111,7 @@ def _admitted(
     client: Client, owner: str, command: Append, spools: list[Spool]
 ) -> tuple[list[Receipt], int]:
     archive = client.services.archive
-    try:
-        mailbox = archive.mailbox(owner, command.mailbox)
-    except NoSuchMailbox as error:
-        raise Refused("TRYCREATE", str(error)) from error
+    mailbox = checked_target(archive, owner, command.mailbox)
     deliveries = []
     for message in command.messages:
         client.appended += 1

@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import Final
 
 from appliance.bell import Bell, Listener
-from appliance.errors import StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -78,8 +77,9 @@ class Hub:
             self._look.clear()
             try:
                 modseq = await self._ask()
-            except StoreError as error:
-                _log.error("the archive could not be asked for changes: %s", error)
+            except Exception:
+                # Whatever it is, the next time may work; without this loop nobody hears anything.
+                _log.exception("the archive could not be asked for changes")
                 continue
             if modseq > self.modseq:
                 self.modseq = modseq

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from appliance.errors import ClientError, DiskFull, StoreError
 from appliance.imap import listing, mailboxes, messages, signing_in
-from appliance.imap.appending import Spool, append
+from appliance.imap.appending import Spool, append, checked_target
 from appliance.imap.client import Client, Refused, Services, WrongState
 from appliance.imap.connection import Connection, ConnectionLost
 from appliance.imap.contents import UnknownEncoding
@@ -39,8 +39,12 @@ _log = logging.getLogger(__name__)
 SIGN_IN_S: Final = 30.0
 IDLE_S: Final = 30 * 60.0
 """RFC 9051 §5.4: at least 30 minutes."""
+_BYE_S: Final = 2.0
+"""Who does not take it by then does not hear it."""
 _BAD_BEFORE_SIGN_IN: Final = 10
 """So many commands that are none: that is no mail program."""
+_BAD: Final = (c.BadCommand, WrongState, NotOffered, NoSuchNumber)
+"""The client broke the protocol; whatever else went wrong is NO."""
 
 
 class Session:
@@ -111,11 +115,25 @@ class Session:
                 assert_never(event)
 
     async def _literal(self, wanted: LiteralWanted) -> None:
+        if wanted.name == "APPEND" and (wanted.sync or wanted.streamed):
+            try:
+                await self._check_target(wanted)
+            except ClientError as error:
+                # Refused before the message is sent; one that comes unasked is skipped.
+                self._connection.framing.refuse()
+                self._drop_spools()
+                await self._client.send(refusal(wanted.tag, error))
+                return
         if wanted.streamed:
             self._spools.append(Spool(self._services.spool))
         self._connection.framing.accept()
         if wanted.sync:
             await self._client.send(responses.continuation("go on"))
+
+    async def _check_target(self, wanted: LiteralWanted) -> None:
+        client = self._client
+        name = imap_grammar.append_mailbox(wanted)
+        await client.blocking(checked_target, self._services.archive, client.person(), name)
 
     async def _refuse_line(self, bad: BadLine) -> None:
         tag = bad.tag or "*"
@@ -140,8 +158,8 @@ class Session:
             await self._do(imap_grammar.parse(framed))
         except (ConnectionLost, BrokenOff, TimeoutError):
             raise
-        except (c.BadCommand, WrongState, NotOffered, NoSuchNumber) as error:
-            await self._client.send(responses.condition(tag, "BAD", str(error)))
+        except _BAD as error:
+            await self._client.send(refusal(tag, error))
             self._count_bad()
         except (ClientError, StoreError) as error:
             if isinstance(error, StoreError):
@@ -256,8 +274,9 @@ class Session:
 
     async def _bye(self, words: str) -> None:
         self._client.leaving = True
-        with suppress(ConnectionLost):
-            await self._client.send(responses.condition("*", "BYE", words))
+        with suppress(ConnectionLost, TimeoutError):
+            async with asyncio.timeout(_BYE_S):
+                await self._client.send(responses.condition("*", "BYE", words))
 
     def _drop_spools(self) -> None:
         for spool in self._spools:
@@ -266,7 +285,9 @@ class Session:
 
 
 def refusal(tag: str, error: ClientError | StoreError) -> bytes:
-    """``tag NO [code] words`` of an error (RFC 5530)."""
+    """``tag BAD words``, or ``tag NO [code] words``, of an error (RFC 5530)."""
+    if isinstance(error, _BAD):
+        return responses.condition(tag, "BAD", str(error))
     code: bytes | None
     match error:
         case Refused():

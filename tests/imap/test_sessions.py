@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import logging
 import random
 import re
 import resource
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -315,3 +317,22 @@ def test_a_port_that_is_taken_is_named(house: House) -> None:
 
     with pytest.raises(ConfigError, match=f"imap_port: 127.0.0.1:{house.port} cannot be used"):
         asyncio.run(second())
+
+
+def test_a_full_disk_refuses_a_large_message_and_the_session_lives(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with house.signed_in() as wire:
+        answer = wire.append(b"INBOX", b"x" * 3_000_000)
+        assert answer.startswith(b"NO [UNAVAILABLE] a large message could not be kept")
+        assert wire.ok(b"STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+
+
+def test_a_large_message_for_no_mailbox_is_skipped(house: House) -> None:
+    with house.signed_in() as wire:
+        assert wire.append(b"Nowhere", b"x" * 3_000_000).startswith(b"NO [TRYCREATE]")
+        wire.ok(b"NOOP")
