@@ -5,7 +5,7 @@
     has: in: is: account: person: larger: smaller: thread:           facts (query.Filter)
     before: until: after: on: year: older: newer:                    dates
 
-with German names beside the English ones (``_KEYS``). Words side by side must all be
+with German names beside the English ones (``index.names``). Words side by side must all be
 found; OR joins its neighbours (``a OR b c`` is ``(a OR b) c``), an explicit AND binds
 tighter. ``after:`` and ``until:`` include the day named, ``before:`` does not. Whatever is
 typed gives a query: what has no meaning is left out, and a chip of kind ``problem`` says so.
@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from index import dates
 from index.analysis import fold, words
+from index.names import KEYS, KNOWN
 from index.query import (
     All,
     And,
@@ -74,65 +75,6 @@ def parse(text: str, today: date, zone: tzinfo = UTC) -> Parsed:
     query = parser.sequence(None, 0)
     return Parsed(All() if query is None else query, tuple(parser.chips))
 
-
-_FIELDS = {
-    "from": "from von absender sender",
-    "to": "to an",
-    "cc": "cc kopie",
-    "subject": "subject betreff",
-    "filename": "filename datei dateiname file",
-    "attachment": "attachment anhang",
-    "id": "id list liste message-id",
-}
-_FACTS = {
-    "in": "in mailbox ordner postfach",
-    "account": "account konto",
-    "person": "person",
-    "is": "is ist",
-    "has": "has hat mit",
-    "larger": "larger groesser grosser bigger",
-    "smaller": "smaller kleiner",
-    "thread": "thread faden",
-}
-_DATES = {
-    "before": "before vor",
-    "until": "until bis",
-    "after": "after nach since seit ab",
-    "on": "on am date datum",
-    "year": "year jahr",
-    "older": "older alter aelter older_than",
-    "newer": "newer neuer junger juenger newer_than",
-}
-_VALUES = {
-    "is": {
-        "unread": "unread ungelesen new neu unseen",
-        "read": "read gelesen seen",
-        "flagged": "flagged markiert starred wichtig",
-        "answered": "answered beantwortet replied",
-        "encrypted": "encrypted verschlusselt verschluesselt",
-        "signed": "signed signiert unterschrieben",
-    },
-    "has": {
-        "attachment": "attachment attachments anhang anhange anhaenge",
-        "image": "image images bild bilder photo foto",
-        "pdf": "pdf",
-        "invite": "invite invitation einladung termin",
-        "link": "link links url",
-    },
-    "in": {"removed": "removed entfernt geloscht geloescht"},
-}
-
-
-def _turned(table: dict[str, str]) -> dict[str, str]:
-    return {alias: name for name, aliases in table.items() for alias in aliases.split()}
-
-
-_KEYS = {
-    **{alias: ("field", name) for alias, name in _turned(_FIELDS).items()},
-    **{alias: ("fact", name) for alias, name in _turned(_FACTS).items()},
-    **{alias: ("date", name) for alias, name in _turned(_DATES).items()},
-}
-_KNOWN = {name: _turned(values) for name, values in _VALUES.items()}
 
 _OPEN = '"„“”«»‟'
 _CLOSE = {"„": '“”"‟', "“": '”"', "”": '”"', "«": "»", "»": "«", '"': '"', "‟": '”"'}
@@ -254,7 +196,7 @@ class _Parser:
         if self.text[start] in _OPEN:
             return self._phrase(field, start)
         if match := _KEY.match(self.text, start):
-            known = _KEYS.get(fold(match[1]))
+            known = KEYS.get(fold(match[1]))
             if known is not None:
                 self.at = match.end()
                 return self._keyed(*known, start, depth)
@@ -354,7 +296,7 @@ class _Parser:
         value = self._value().strip()
         if name in ("larger", "smaller"):
             return self._size(name, start, value)
-        known = _KNOWN.get(name, {})
+        known = KNOWN.get(name, {})
         value = known.get(fold(value), value)
         if name in ("is", "has") and value not in known.values():
             choices = ", ".join(dict.fromkeys(known.values()))
