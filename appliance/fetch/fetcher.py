@@ -124,8 +124,8 @@ class Fetcher:
             accounts = [account for account in self._household.accounts() if account.enabled]
         else:
             accounts = [self._household.account(name) for name in dict.fromkeys(names)]
-        if not accounts:
-            return []
+        if self._stop.is_set():
+            return [_nothing(account, STOPPED) for account in accounts]
 
         def one(account: Account) -> FetchRun:
             return self._one(account, wait, report)

@@ -129,6 +129,8 @@ def test_waiting_for_a_lock_can_be_stopped(config: Config) -> None:
 def test_a_stopped_fetcher_begins_nothing(fetcher: Fetcher, both: tuple[World, World]) -> None:
     fetcher.stop()
     assert {run.error for run in fetcher.run()} == {STOPPED}
+    fetcher.close()
+    assert {run.error for run in fetcher.run()} == {STOPPED}
     assert [world.server.connections for world in both] == [0, 0]
 
 
