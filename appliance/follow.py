@@ -21,8 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import zstandard
+
 from appliance.bell import Bell, Listener
-from appliance.errors import ApplianceError, StoreError
+from appliance.errors import ApplianceError, DiskFull, StoreError
 from appliance.mail.attachment import Extractor
 from appliance.mail.types import Seq
 from appliance.search.extracted import Extracted
@@ -41,6 +43,7 @@ _LOOK_S: Final = 1.0
 _PATIENCE_S: Final = 30.0
 _GLANCE_S: Final = 0.2
 _STALLED_S: Final = 60.0
+_HEADER_FAULTS: Final = (StoreError, sqlite3.DatabaseError, zstandard.ZstdError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class Follower:
                     self.until_idle(report, stop)
                     self._rest()
                     self.problem = None
-                except (IndexFault, ApplianceError, OSError) as error:
+                except (IndexFault, ApplianceError, OSError, sqlite3.Error) as error:
                     self._say(str(error))
                     self.close()
                     wait_s = _PATIENCE_S
@@ -238,7 +241,7 @@ class Follower:
             batch = list(self._batch(seqs, extracted))
         finally:
             extracted.close()
-        volume.headers.add([(document.seq, header) for document, header in batch])
+        self._pack(volume, watermark, [(document.seq, header) for document, header in batch])
         volume.index.add((document for document, _ in batch), batch[-1][0].seq)
         return len(batch)
 
@@ -262,6 +265,17 @@ class Follower:
         except Exception as error:  # one failure stays one failure: it is found by what is known
             _LOG.warning("message %d is indexed by its list entry alone: %s", message.seq, error)
             return poor_document(message), ""
+
+    def _pack(self, volume: _Volume, watermark: int, headers: list[tuple[int, str]]) -> None:
+        try:
+            volume.headers.add(headers)
+        except DiskFull:
+            raise
+        except _HEADER_FAULTS as error:
+            _LOG.warning("%s: the packed headers are built again: %s", volume.folder, error)
+            volume.renew_headers()
+            self._mend_headers(volume.headers, watermark)
+            volume.headers.add(headers)
 
     def _mend_headers(self, headers: Headers, watermark: int) -> None:
         """Pack the headers of what is in the index, when their file was lost."""
@@ -310,6 +324,12 @@ class _Volume:
             self.index.close()
             raise
 
+    def renew_headers(self) -> None:
+        """Begin the packed headers again, empty."""
+        self.headers.close()
+        Headers.destroy(self.folder)
+        self.headers = Headers(self.folder)
+
     def close(self) -> None:
         """Close both."""
         self.headers.close()
@@ -321,7 +341,7 @@ def _headers(folder: Path) -> Headers:
         headers = Headers(folder)
         headers.check()
         return headers
-    except (StoreError, sqlite3.DatabaseError) as error:
+    except _HEADER_FAULTS as error:
         _LOG.warning("%s: the packed headers are built again", error)
         Headers.destroy(folder)
         return Headers(folder)

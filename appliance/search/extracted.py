@@ -79,12 +79,16 @@ class Extracted:
         return known
 
     def _remembered(self, name: bytes) -> str | None:
-        row = (
-            self._db.read().execute("SELECT text FROM extracted WHERE digest=?", (name,)).fetchone()
-        )
-        if row is None:
+        # What cannot be read is found again: a damaged memory costs time, never words.
+        try:
+            (row,) = self._db.read().execute(
+                "SELECT max(text) FROM extracted WHERE digest=?", (name,)
+            )
+            if row[0] is None:
+                return None
+            return zstandard.decompress(row[0]).decode("utf-8") if row[0] else ""
+        except (sqlite3.DatabaseError, zstandard.ZstdError, UnicodeDecodeError):
             return None
-        return zstandard.decompress(row[0]).decode("utf-8") if row[0] else ""
 
     def _opened(self) -> Database:
         try:

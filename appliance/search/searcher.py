@@ -97,14 +97,20 @@ class Searcher:
         return self.find(owner, text, limit=1).total
 
     def seqs(self, owner: str, text: str) -> list[Seq]:
-        """Every match, ascending: for exports and rules."""
+        """Every match, ascending: for exports and rules.
+
+        What is not indexed yet is matched by what the catalog knows of it.
+        """
         parsed = _parsed(text)
         within = self._within(owner, parsed.query, None)
         query = resolve(parsed.query, Filters(self._archive, owner))
         with self._opened() as (opened, _):
             if opened is not None:
                 try:
-                    return [Seq(seq) for seq in opened.index.matching(query, within)]
+                    known = opened.index.watermark()
+                    found = opened.index.matching(query, within)
+                    rest = within.between(known + 1, _NEWEST)
+                    return [Seq(s) for s in found | plain.matching(self._archive, query, rest)]
                 except IndexFault:
                     pass
         return [Seq(seq) for seq in plain.matching(self._archive, query, within)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -18,9 +20,12 @@ from appliance.follow import Follower, FollowProgress
 from appliance.mail.attachment import AttachmentText, Extractor
 from appliance.mail.types import Delivery, Origin, Seq
 from appliance.search import Searcher
+from appliance.search.extracted import NAME as EXTRACTED
+from appliance.search.headers import NAME as HEADERS
+from appliance.search.headers import Headers
 from appliance.search.shelf import WORDS, Shelf
 from appliance.store import Archive
-from index import Document, Index, IndexBusy, IndexDiskFull
+from index import Document, Index, IndexBusy, IndexDiskFull, SeqSet
 
 WHEN = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -252,6 +257,37 @@ def test_a_damaged_index_is_built_again_and_the_archive_is_untouched(
     assert searcher.containing(seqs, "ben@exam", where="text") == set(seqs)
     searcher.close()
     assert files == {path: path.read_bytes() for path in archive.root.rglob("*.hpv")}
+
+
+def test_packed_headers_that_rot_are_packed_again(archive: Archive, index: Path) -> None:
+    seqs: list[Seq] = []
+    with Follower(archive, index) as follower:
+        for n in range(20):
+            seqs += admit(archive, b"word %d" % n)
+            follower.step()
+            if n == 14:
+                folder = Shelf(index).current()
+                assert folder is not None
+                with closing(sqlite3.connect(folder / HEADERS)) as file, file:
+                    file.execute("UPDATE block SET texts = x'00112233'")
+    folder = Shelf(index).current()
+    assert folder is not None
+    with closing(Headers(folder)) as headers:
+        assert headers.containing("ben@exam", SeqSet.from_iterable(seqs)) == set(seqs)
+    assert found(archive, index, "word") == seqs
+
+
+def test_a_memory_of_attachments_that_rots_is_not_believed(archive: Archive, index: Path) -> None:
+    for n in range(2):
+        octets = b"X-Number: %d\r\n" % n + with_file(b"Kosten.csv", b"Quokka;12")
+        origin = Origin("home", "INBOX", 1, f"file{n}")
+        archive.admit([Delivery(octets, origin, "anna", "INBOX", WHEN)])
+    with Follower(archive, index) as follower:
+        follower.step(1)
+        with closing(sqlite3.connect(index / EXTRACTED)) as file, file:
+            assert file.execute("UPDATE extracted SET text = x'00112233'").rowcount == 1
+        follower.step(1)
+    assert len(found(archive, index, "attachment:quokka")) == 2
 
 
 def test_a_commit_that_never_happened_is_made_again(
