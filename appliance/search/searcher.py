@@ -20,6 +20,7 @@ from appliance.search.suggest import respelt
 from appliance.search.values import Found, SearchHit
 from appliance.search.words import date_of
 from appliance.store import Archive, Message
+from appliance.store.room import ALL_MAIL
 from index import Cursor, Index, IndexFault, Order, Page, Query, SeqSet, resolve
 from index.language import Parsed, parse
 
@@ -191,7 +192,12 @@ class Searcher:
 
     def _hits(self, owner: str, seqs: list[Seq], query: Query) -> tuple[SearchHit, ...]:
         rows = self._archive.messages(seqs)
-        names = {found.id: found.name for found in self._archive.mailboxes(owner)}
+        # That a message is among all mail says nothing; where else it is does.
+        names = {
+            found.id: found.name
+            for found in self._archive.mailboxes(owner)
+            if found.special_use != ALL_MAIL
+        }
         return tuple(self._hit(owner, rows[seq], names, query) for seq in seqs if seq in rows)
 
     def _hit(self, owner: str, message: Message, names: dict[int, str], query: Query) -> SearchHit:

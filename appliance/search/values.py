@@ -11,7 +11,11 @@ from index.language import Chip
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A message found. ``snippet`` is text in pieces, True where a word of the query stands."""
+    """A message found.
+
+    ``mailboxes`` are the asker's own that it stands in, without the one of all
+    mail. ``snippet`` is text in pieces, True where a word of the query stands.
+    """
 
     seq: Seq
     date: datetime
