@@ -3,7 +3,7 @@
     with RunningHouse(tmp_path) as house:
         house.person("anna")
         house.start()
-        house.imap("anna"), house.web("anna"), house.processes()
+        house.imap("anna"), house.pages("anna"), house.processes()
 
 Everything is done by the program itself in processes of its own. Each is ended by
 its own id. At the end no password may stand in what the service has said.
@@ -26,6 +26,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from imapclient import imap_utf7  # type: ignore[import-untyped]  # IMAPClient ships no types
+
+from tests.accept.pages import Pages
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STOP_S: Final = 5.0
@@ -110,6 +114,7 @@ class RunningHouse:
         self._only = only
         self._log = tmp_path / "service.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self.configure()
 
     def __enter__(self) -> RunningHouse:
         return self
@@ -162,6 +167,13 @@ class RunningHouse:
             env=self.environ,
         )
 
+    def configure(self) -> None:
+        """Write the configuration file: ``ports``, and to say as much as can be said."""
+        self.data.mkdir(exist_ok=True)
+        doors = ("web", "imap", "imaps", "smtp")
+        lines = [f"{door}_port = {getattr(self.ports, door)}\n" for door in doors]
+        (self.data / "config.toml").write_text("".join([*lines, 'log_level = "debug"\n']))
+
     def person(self, name: str, *addresses: str) -> None:
         """A person with a password for the web pages and one device."""
         self.secrets.web[name] = password = f"the web pages of {name} 7391"
@@ -189,13 +201,10 @@ class RunningHouse:
 
     def start(self) -> None:
         """``hauspost run``, until it answers at every door."""
-        ports = self.ports
-        doors = {"web": ports.web, "imap": ports.imap, "imaps": ports.imaps, "smtp": ports.smtp}
-        flags = [f"--{door}-port={port}" for door, port in doors.items()]
         only = ["--only", self._only] if self._only else []
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command("run", *flags, *only),
+                self.command("run", *only),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -271,6 +280,12 @@ class RunningHouse:
             witness.login(person, self.secrets.device[person])
             yield witness
 
+    def pages(self, person: str) -> Pages:
+        """The web pages, signed in."""
+        pages = Pages(self.ports.web)
+        pages.sign_in(person, self.secrets.web[person])
+        return pages
+
 
 # A witness over IMAP, for our server and for others
 
@@ -285,6 +300,11 @@ def mailboxes(witness: imaplib.IMAP4) -> list[str]:
         if b"\\noselect" not in found[1].lower():
             names.append(found[2].decode("ascii"))
     return names
+
+
+def plain_name(name: str) -> str:
+    """The name of a mailbox as people write it, of one that LIST has."""
+    return str(imap_utf7.decode(name.strip('"').encode("ascii")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,192 @@
+"""kill -9 at fifty moments of fetching: nothing is lost, doubled or renumbered."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from appliance.fetch import ProgressBoard
+from appliance.fetch.intake import BATCH_S
+from appliance.mail.types import Seq
+from appliance.store import Archive
+from tests.accept.corpus import messages
+from tests.accept.dovecot import installed
+from tests.accept.house import RunningHouse, digest, plain_name, until
+from tests.accept.street import Street, held
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.corpora,
+    pytest.mark.skipif(not installed(), reason="Dovecot is not installed"),
+]
+
+KILLS = 50
+WRITES_BETWEEN = 10
+MESSAGES = 2_000
+_FETCHES_S = 60.0
+AMONG_THE_FIRST = 10
+"""So many of the kills fall into a start: opening, signing in, listing."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """Every UID that was ever seen and what it stood for: a promise for ever."""
+
+    digests: dict[tuple[str, str, int, int], bytes] = field(default_factory=dict)
+    next: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+    def look(self, house: RunningHouse, people: set[str]) -> int:
+        """Read all mailboxes, hold them to what was seen before; how many messages there are.
+
+        Reading recovers nothing: that is left to the next one who writes.
+        """
+        with Archive(house.data / "archive") as archive:
+            for person in people:
+                for mailbox in archive.mailboxes(person):
+                    snapshot = archive.snapshot(mailbox.id)
+                    seqs = [Seq(seq) for seq in snapshot.seqs]
+                    # "All Mail" has each message once by its nature, the others by our care.
+                    assert len(set(seqs)) == len(seqs), f"a message is twice in {mailbox.name}"
+                    digests = archive.columns(seqs, ["digest"])
+                    box = (person, mailbox.name, mailbox.uidvalidity)
+                    self._hold(box, snapshot.uidnext, snapshot.uids, [digests[s][0] for s in seqs])
+            return archive.totals().messages
+
+    def _hold(
+        self, box: tuple[str, str, int], uidnext: int, uids: Iterable[int], digests: list[bytes]
+    ) -> None:
+        now = {(*box, uid): one for uid, one in zip(uids, digests, strict=True)}
+        before = {key: one for key, one in self.digests.items() if key[:3] == box}
+        assert before.items() <= now.items(), f"{box}: a UID is gone or stands for another message"
+        fresh = [key[3] for key in now.keys() - before.keys()]
+        # RFC 9051 §2.3.1.1: a new message has a greater UID than any before it.
+        assert all(self.next.get(box, 1) <= uid < uidnext for uid in fresh), box
+        assert uidnext >= self.next.get(box, 1)
+        self.digests.update(now)
+        self.next[box] = uidnext
+
+
+def test_fifty_kills_while_fetching_change_nothing_in_the_end(
+    corpora: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    every = messages(corpora)
+    chosen = random.Random(3).sample(every, MESSAGES)
+    with Street(tmp_path, chosen) as street:
+        people = {one.person for one in street.holdings}
+        served = street.served()
+        with street.new_house(tmp_path / "measured") as house:
+            began = time.monotonic()
+            runs = house.ok("fetch")["accounts"]
+            whole_s = time.monotonic() - began
+        fetching_s = max(run["seconds"] for run in runs)
+        record_property("whole_s", whole_s)
+
+        with street.new_house(tmp_path / "house") as house:
+            memory = Memory()
+            moments = _moments(whole_s - fetching_s, fetching_s)
+            counts = []
+            for n, moment in enumerate(moments):
+                counts.append(_kill(house, memory, people, moment))
+                if n % WRITES_BETWEEN == 0:
+                    # Somebody else is the next to write behind what the kill has left.
+                    served["anna"].add(_write(house, tmp_path, n))
+            record_property("messages after each kill", counts)
+            whole = len(served["anna"] | served["ben"])
+            # Most of the kills met a run that still had something to do.
+            assert 0 < counts[KILLS // 2] < whole
+            assert sum(count < whole for count in counts) > KILLS // 2
+
+            for run in house.ok("fetch")["accounts"]:
+                assert (run["error"], run["failed"]) == (None, [])
+            memory.look(house, people)
+            for run in house.ok("fetch")["accounts"]:
+                assert (run["admitted"], run["octets"]) == (0, 0)
+            _ends_as_if_nothing_had_happened(house, served, memory)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When to kill: so long after the process is started, or after it says that it fetches."""
+
+    after_s: float
+    fetching: bool
+
+
+def _moments(starting_s: float, fetching_s: float) -> list[Moment]:
+    """Fifty moments by a fixed seed, spread over the start and over all of the fetching.
+
+    Each run goes on where the one before was killed: it may take its share of the whole,
+    and a batch on top, which is what a kill costs.
+    """
+    dice = random.Random(20)
+    among_the_first = [Moment(dice.uniform(0, starting_s), False) for _ in range(AMONG_THE_FIRST)]
+    longest_s = 2 * (BATCH_S + fetching_s / (KILLS - AMONG_THE_FIRST))
+    later = [Moment(dice.uniform(0, longest_s), True) for _ in range(KILLS - AMONG_THE_FIRST)]
+    moments = [*among_the_first, *later]
+    dice.shuffle(moments)
+    return moments
+
+
+def _kill(house: RunningHouse, memory: Memory, people: set[str], moment: Moment) -> int:
+    """Start a fetch, kill it at the moment, look; how many messages there are then."""
+    process = house.begin("fetch")
+    try:
+        if moment.fetching:
+            board = ProgressBoard(house.data / "run")
+            until(
+                lambda: (
+                    process.poll() is not None
+                    or any(one.phase == "fetching" for one in board.read().values())
+                ),
+                "it fetches",
+                _FETCHES_S,
+            )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment.after_s)
+    finally:
+        process.kill()
+        said, errors = process.communicate()
+    if process.returncode != -signal.SIGKILL:
+        # It was done before the moment came; then it has found nothing amiss.
+        assert (process.returncode, errors) == (0, b""), errors
+        assert not any(run["failed"] for run in json.loads(said)["accounts"])
+    return memory.look(house, people)
+
+
+def _write(house: RunningHouse, directory: Path, n: int) -> str:
+    """Import a message of our own; its digest."""
+    octets = b"Subject: note %d\r\nFrom: anna@example.org\r\n\r\nNumber %d.\r\n" % (n, n)
+    path = directory / f"note-{n}.eml"
+    path.write_bytes(octets)
+    assert house.ok("import", str(path), "--person", "anna", "--mailbox", "Notes")["admitted"] == 1
+    return digest(octets)
+
+
+def _ends_as_if_nothing_had_happened(
+    house: RunningHouse, served: dict[str, set[str]], memory: Memory
+) -> None:
+    checked = house.ok("verify", "--deep")
+    assert checked["messages"] == len(served["anna"] | served["ben"])
+    assert [checked[key] for key in ("damaged", "missing", "problems")] == [[], [], []]
+    house.start()
+    for person, digests in served.items():
+        boxes = held(house, person)
+        assert set(boxes['"All Mail"'].digests.values()) == digests
+        for seen in boxes.values():
+            assert len(set(seen.digests.values())) == len(seen.digests)
+        # A mail program sees the numbers that were seen while it was being killed.
+        told = {
+            (person, plain_name(name), seen.uidvalidity, uid): one
+            for name, seen in boxes.items()
+            for uid, one in seen.digests.items()
+        }
+        assert told == {key: one.hex() for key, one in memory.digests.items() if key[0] == person}
