@@ -83,13 +83,15 @@ class Codecs:
         if codec == Codec.RAW:
             yield from payload
             return
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
+        unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         try:
-            for piece in payload:
-                if plain := unpacker.decompress(piece):
-                    yield plain
+            # Bounded on the way out: one piece of a payload can stand for gigabytes.
+            yield from unpacker.read_to_iter(_Source(payload), write_size=PIECE_OCTETS)
         except zstandard.ZstdError as error:
             raise RecordDamaged(f"record does not unpack: {error}") from error
+        # Read on to the end of the record, where its checksum is compared.
+        for _ in payload:
+            pass
 
     def _compressor(self, dictionary: int) -> zstandard.ZstdCompressor:
         known: dict[int, zstandard.ZstdCompressor] = self._local.__dict__.setdefault("packers", {})
@@ -113,3 +115,20 @@ class Codecs:
             octets = self._dictionary(dictionary)
             self._dictionaries[dictionary] = zstandard.ZstdCompressionDict(octets)
         return self._dictionaries[dictionary]
+
+
+class _Source:
+    """Pieces as a file to read from. Never more than was asked for: the reader's room is fixed."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+        self._at = 0
+
+    def read(self, most: int) -> bytes:
+        """Some octets; empty at the end."""
+        if self._at >= len(self._held):
+            self._held, self._at = next(self._pieces, b""), 0
+        some = self._held[self._at : self._at + most]
+        self._at += len(some)
+        return some

@@ -114,3 +114,17 @@ def test_packing_and_unpacking_are_inverse(size: int, fill: bytes) -> None:
     else:
         assert len(payload) <= max(len(plain), 1)
         assert codecs.unpack(codec, dictionary, payload, len(plain)) == plain
+
+
+@pytest.mark.parametrize("step", [1000, 1 << 18, 1 << 20])
+def test_a_record_that_packs_to_nothing_unpacks_in_small_pieces(step: int) -> None:
+    codecs = Codecs(lambda _: b"")
+    packed = b"".join(
+        bytes(piece) for piece in codecs.pieces_packed(b"abc " * 5_000_000, Codec.ZSTD)
+    )
+    payload = iter([packed[at : at + step] for at in range(0, len(packed), step)])
+    sizes = [len(piece) for piece in codecs.pieces_unpacked(Codec.ZSTD, payload)]
+    assert sum(sizes) == 20_000_000
+    assert max(sizes) <= 1 << 18
+    # What follows is where the checksum is compared.
+    assert next(payload, None) is None
