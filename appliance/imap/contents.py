@@ -58,8 +58,7 @@ class Contents:
             yield from self._body(item)
 
     def _body(self, item: BodySection) -> Iterator[Octets]:
-        whole = not item.part and item.text is None
-        where = (0, self.size) if whole else sections.bounds(self._tree(), item)
+        where = self._bounds(item)
         if where is None:
             yield from _literal(item, None)
             return
@@ -69,6 +68,13 @@ class Contents:
             end = min(end, start + item.partial[1])
         yield b"%b {%d}\r\n" % (item.answer, end - start)
         yield from self._between(start, end)
+
+    def _bounds(self, item: BodySection) -> tuple[int, int] | None:
+        if not item.part and item.text is None:
+            return 0, self.size
+        if not item.part and item.text is SectionText.TEXT:
+            return self._header_size, self.size
+        return sections.bounds(self._tree(), item)
 
     def _binary(self, item: BinarySection) -> Iterator[Octets]:
         octets = self._decoded(item.part)

@@ -1,11 +1,13 @@
-"""imaplib as a witness: the standard library's client sees what it should."""
+"""imaplib and IMAPClient as witnesses: other people's clients see what they should."""
 
 from __future__ import annotations
 
 import imaplib
 import ssl
 
-from tests.imap.house import SIMPLE, House
+from imapclient import FLAGGED, SEEN, IMAPClient  # type: ignore[import-untyped]  # ships no types
+
+from tests.imap.house import MIXED, SIMPLE, House
 
 
 def test_imaplib_reads_flags_searches_appends_and_moves(house: House) -> None:
@@ -35,3 +37,35 @@ def test_imaplib_signs_in_over_tls(house: House) -> None:
             == "OK"
         )
         assert client.list()[0] == "OK"
+
+
+def test_imapclient_goes_through_its_paces(house: House) -> None:
+    house.deliver(SIMPLE)
+    house.deliver(MIXED)
+    with IMAPClient("127.0.0.1", house.port, ssl=False) as client:
+        client.login("maria", house.passwords["maria"])
+        client.enable("CONDSTORE")
+        assert client.find_special_folder(b"\\Sent") == "Sent"
+        client.create_folder("Größe & Co")
+        assert client.folder_exists("Größe & Co")
+        client.select_folder("INBOX")
+        uids = client.search(["SUBJECT", "Grüße"], "UTF-8")
+        assert uids == [2]
+        fetched = client.fetch(uids, ["ENVELOPE", "BODYSTRUCTURE", "FLAGS", "INTERNALDATE"])[2]
+        assert fetched[b"ENVELOPE"].message_id == b"<mixed@example.net>"
+        assert fetched[b"BODYSTRUCTURE"].is_multipart
+        client.add_flags(uids, [FLAGGED, "$Work"])
+        client.idle()
+        with IMAPClient("127.0.0.1", house.port, ssl=False) as other:
+            other.login("maria", house.passwords["maria"])
+            other.append("INBOX", SIMPLE, flags=[SEEN])
+        assert (3, b"EXISTS") in client.idle_check(timeout=5)
+        client.idle_done()
+        client.move(uids, "Größe & Co")
+        assert client.folder_status("Größe & Co", ["MESSAGES"]) == {b"MESSAGES": 1}
+        client.delete_messages([1])
+        client.expunge([1])
+        assert client.search() == [3]
+        changed = client.fetch([1, 2, 3], ["FLAGS"], modifiers=["CHANGEDSINCE 1"])
+        assert list(changed) == [3]
+        assert client.namespace().personal == (("", "/"),)
