@@ -70,12 +70,13 @@ def create_app(
     app.secret_key = home.signature("cookies")
     app.config["MAX_CONTENT_LENGTH"] = _FORM_LIMIT
     app.config["MAX_FORM_PARTS"] = 5000
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 86400
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600
     app.jinja_env.globals.update(version=__version__, icon=icon)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     security.install(app)
     language.install(app)
     problems.install(app)
+    start.install(app)
     for room in ROOMS:
         app.register_blueprint(room)
     # Flask's documented way to put middleware around an application.

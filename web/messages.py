@@ -27,7 +27,7 @@ room = Blueprint("messages", __name__)
 LINK_LIFE_S = 6 * 3600
 """How long the address of an inline image works."""
 HEADER_SHOWN = 256_000
-THREAD_SHOWN = 200
+THREAD_SHOWN = 100
 
 
 @room.get("/message/<int:seq>")

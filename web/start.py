@@ -9,11 +9,27 @@ from __future__ import annotations
 
 import hmac
 import threading
+import time
+from collections.abc import Callable
+from typing import cast
 
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.wrappers import Response as AnyResponse
 
 from appliance.errors import UsageError
+from appliance.household import TooManyTries
 from web import security
 from web.house import house
 from web.language import t
@@ -21,6 +37,41 @@ from web.language import t
 room = Blueprint("start", __name__)
 _MAKING = threading.Lock()
 SHORTEST_PASSWORD = 8
+_EXTENSION = "hauspost-setup"
+
+
+class Patience:
+    """Guesses at the setup code: five are free, then each wrong one doubles the wait for all.
+
+    The code is short, to be typed from a log; with this, a million codes take years.
+    """
+
+    FREE = 5
+    LONGEST_S = 300
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._wrong = 0
+        self._until = 0.0
+
+    def guess(self, right: bool) -> bool:
+        """Whether the guess is right; raises TooManyTries while nobody may guess."""
+        with self._lock:
+            left = self._until - self._clock()
+            if left > 0:
+                raise TooManyTries(int(left) + 1)
+            if not right:
+                self._wrong += 1
+                over = self._wrong - self.FREE
+                wait = min(2 ** min(over, 20), self.LONGEST_S) if over >= 0 else 0
+                self._until = self._clock() + wait
+            return right
+
+
+def install(app: Flask) -> None:
+    """Give the application its patience."""
+    app.extensions[_EXTENSION] = Patience()
 
 
 @room.get("/")
@@ -68,7 +119,8 @@ def _first_problem(code: str | None) -> str | None:
     given = request.form.get("code", "").strip().replace("-", "").replace(" ", "").lower()
     if code:
         wanted = str(code).strip().replace("-", "").replace(" ", "").lower()
-        if not hmac.compare_digest(given.encode(), wanted.encode()):
+        patience = cast(Patience, current_app.extensions[_EXTENSION])
+        if not patience.guess(hmac.compare_digest(given.encode(), wanted.encode())):
             return t("That is not the setup code. It is in the log of the appliance.")
     return password_problem()
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from werkzeug.test import TestResponse
 
 from appliance.bell import Bell
@@ -63,8 +64,14 @@ class Browser:
         return self.client.post(path, data=data, headers=headers)
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates compiled once for all tests."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Rooms]:
+def empty(tmp_path: Path, compiled: FileSystemBytecodeCache) -> Iterator[Rooms]:
     config = load(tmp_path / "data", environ={})
     config.prepare()
     bell = Bell(config.run)
@@ -73,6 +80,7 @@ def empty(tmp_path: Path) -> Iterator[Rooms]:
     with Archive(config.archive, bell) as archive, household:
         searcher = Searcher(archive, config.index)
         app = create_app(config, archive, household, searcher, board, bell)
+        app.jinja_env.bytecode_cache = compiled
         yield Rooms(config, archive, household, app, board)
         searcher.close()
     bell.close()

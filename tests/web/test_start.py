@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.household import TooManyTries
 from tests.web.conftest import PASSWORD, Browser, Rooms, signed_in
+from web.start import Patience
 
 FORM = {"name": "Anna", "display_name": "Anna M", "password": PASSWORD, "again": PASSWORD}
 
@@ -51,6 +53,38 @@ def test_a_form_with_a_mistake_makes_nobody(
     assert answer.status_code == 400
     assert 'class="notice error"' in answer.text
     assert empty.household.persons() == []
+
+
+def test_guessing_the_setup_code_is_slowed_down_for_everybody(
+    empty: Rooms, visitor: Browser
+) -> None:
+    empty.household.set_setting("setup_code", "123456")
+    codes = [
+        visitor.post("/start", {**FORM, "code": f"{n:06d}"}, page="/start").status_code
+        for n in range(8)
+    ]
+    assert codes == [400] * 5 + [429] * 3
+    other = Browser(empty.app.test_client())
+    assert other.post("/start", {**FORM, "code": "123456"}, page="/start").status_code == 429
+    assert empty.household.persons() == []
+
+
+def test_patience_doubles_the_wait_and_forgives_the_right_code() -> None:
+    now = 0.0
+    patience = Patience(lambda: now)
+    waits = []
+    for _ in range(14):
+        patience.guess(False)
+        try:
+            patience.guess(True)
+            waits.append(0)
+        except TooManyTries as error:
+            waits.append(error.retry_after_s)
+            now += error.retry_after_s
+    assert waits[:4] == [0] * 4
+    assert waits[4:8] == [2, 3, 5, 9]
+    assert waits[-1] == 301
+    assert patience.guess(True)
 
 
 @pytest.mark.parametrize(
