@@ -86,7 +86,10 @@ class Codecs:
         unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         try:
             # Bounded on the way out: one piece of a payload can stand for gigabytes.
-            yield from unpacker.read_to_iter(_Source(payload), write_size=PIECE_OCTETS)
+            yield from unpacker.read_to_iter(
+                _Source(payload),  # type: ignore[arg-type]  # of a file it uses read alone
+                write_size=PIECE_OCTETS,
+            )
         except zstandard.ZstdError as error:
             raise RecordDamaged(f"record does not unpack: {error}") from error
         # Read on to the end of the record, where its checksum is compared.
