@@ -39,6 +39,7 @@ def add(house: House, output: Output, chosen: argparse.Namespace) -> None:
         every_s=chosen.every,
         remove_after_days=chosen.remove_after,
         mailboxes=tuple(chosen.mailboxes or ("*",)),
+        pin=chosen.pin,
     )
     check_account(account)
     password = read_password(chosen.password_stdin, f"Password of {account.user}: ")
@@ -98,6 +99,8 @@ def test(house: House, output: Output, chosen: argparse.Namespace) -> int:
     lines = [found.message]
     if found.warning:
         lines.append(f"Warning: {found.warning}")
+    if found.fingerprint:
+        lines.append(f"Its fingerprint (SHA-256, for --pin): {found.fingerprint}")
     if not found.ok and (hint := hint_for(account.host)):
         lines.append(hint)
     output.result({"account": account.name, **dataclasses.asdict(found)}, *lines)
@@ -119,6 +122,8 @@ def set_account(house: House, output: Output, chosen: argparse.Namespace) -> Non
     changes = {key: value for key, value in given.items() if value is not None}
     if "remove_after" in chosen:
         changes["remove_after_days"] = chosen.remove_after
+    if "pin" in chosen:
+        changes["pin"] = chosen.pin
     changed = dataclasses.replace(account, **changes)
     check_account(changed)
     password = None

@@ -10,6 +10,7 @@ from typing import Any
 from appliance import __version__
 from appliance.cli import accounts, messages, people, upkeep
 
+_PIN = "for a home server: its certificate's SHA-256 fingerprint, or its authority's PEM file"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -107,6 +108,7 @@ def _fetching(commands: _Commands) -> None:
     add.add_argument("--user", required=True, metavar="U")
     add.add_argument("--every", type=_seconds, default=300, metavar="5m")
     add.add_argument("--remove-after", type=_days, default=None, metavar="never|0d|30d")
+    add.add_argument("--pin", type=_pin, default=None, metavar="FINGERPRINT|FILE", help=_PIN)
     _account_options(add)
     account.add("list", accounts.list_accounts, "accounts and how they do").add_argument(
         "--person", metavar="P"
@@ -125,6 +127,9 @@ def _fetching(commands: _Commands) -> None:
     change.add_argument("--every", type=_seconds, metavar="5m")
     change.add_argument(
         "--remove-after", type=_days, default=argparse.SUPPRESS, metavar="never|0d|30d"
+    )
+    change.add_argument(
+        "--pin", type=_pin, default=argparse.SUPPRESS, metavar="FINGERPRINT|FILE|none", help=_PIN
     )
     change.add_argument("--on", dest="enabled", action="store_true", default=None)
     change.add_argument("--off", dest="enabled", action="store_false", default=None)
@@ -193,6 +198,14 @@ def _seconds(text: str) -> int:
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m, 1h")
     return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+def _pin(text: str) -> str | None:
+    """A fingerprint as it stands; a file by its whole path; ``none`` → None."""
+    if text == "none":
+        return None
+    is_fingerprint = re.fullmatch(r"(sha256:)?([0-9a-f]{2}:?){32}", text, re.IGNORECASE)
+    return text if is_fingerprint else str(Path(text).resolve())
 
 
 def _days(text: str) -> int | None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError, CertificateRefused, CredentialsRejected, UsageError
-from appliance.fetch.discover import hint_for
+from appliance.errors import ApplianceError, CertificateRefused, UsageError
 from appliance.fetch.imap import ImapSession
-from appliance.fetch.link import OtherCertificate, Stopped, Target, Timeouts
+from appliance.fetch.link import OtherCertificate, Stopped, Target, Timeouts, trust
 from appliance.fetch.pop3 import Pop3Session
 from appliance.fetch.session import Session, Spool
 from appliance.household import Account
@@ -42,7 +41,7 @@ class AccountTest:
 
 
 def check_account(account: Account) -> None:
-    """Raises UsageError with the reason when an account cannot be fetched as it is configured."""
+    """Raises UsageError, or ConfigError for the pin's file, when it cannot be fetched like this."""
     name = account.name
     if account.protocol not in _PROTOCOLS:
         raise UsageError(f"account {name}: the protocol is imap or pop3, not {account.protocol!r}")
@@ -54,6 +53,8 @@ def check_account(account: Account) -> None:
         raise UsageError(f"account {name}: the port is a number from 1 to 65535")
     if not account.user:
         raise UsageError(f"account {name}: the user name is missing")
+    if account.pin is not None:
+        trust(account.pin)
     if account.remove_after_days is not None:
         # Accepting the wish and not doing it would be a lie about somebody's mail.
         raise UsageError(
@@ -90,12 +91,7 @@ def open_session(
     check_account(account)
     target = Target(account.host, account.port, account.tls, account.pin)
     kind = ImapSession if account.protocol == "imap" else Pop3Session
-    try:
-        return kind.open(target, account.user, password, spool, timeouts, stop)
-    except CredentialsRejected as error:
-        # Gmail and others do not say that they want an app password.
-        hint = hint_for(account.host)
-        raise CredentialsRejected(f"{error}. {hint}" if hint else str(error)) from None
+    return kind.open(target, account.user, password, spool, timeouts, stop)
 
 
 def test_account(

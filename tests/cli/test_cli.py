@@ -150,6 +150,16 @@ def test_what_is_not_built_is_refused_and_not_silently_taken(run: Run) -> None:
     assert "does not remove mail from the server in this version" in told["error"]
 
 
+def test_a_home_servers_certificate_is_pinned_and_unpinned(run: Run) -> None:
+    run("person", "add", "anna", "--password-stdin", stdin="not-a-real-one\n")
+    fingerprint = ":".join(["aB"] * 32)
+    assert run(*ADD, "--pin", fingerprint, stdin="pretend\n")[1]["pin"] == fingerprint
+    assert run("account", "set", "gmx", "--pin", "none")[1]["pin"] is None
+    status, told = run("account", "set", "gmx", "--pin", "nowhere.pem")
+    assert status == 1
+    assert "nowhere.pem: certificate authority: " in told["error"]
+
+
 def test_an_account_that_cannot_be_reached_is_status_1_in_plain_words(run: Run) -> None:
     run("person", "add", "anna", "--password-stdin", stdin="not-a-real-one\n")
     run(*ADD[:-4], "127.0.0.1", "--port", "1", "--user", "u", "--password-stdin", stdin="p\n")
