@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from appliance.mail.attachment import Limits
@@ -29,20 +30,28 @@ _HEADER_CHARACTERS: Final = 200_000
 
 
 def body_text(octets: Octets, root: Part) -> str:
-    """The text a reader sees, of messages inside the message too.
+    """The text a reader sees, of messages inside the message too, and the names of its files.
 
     Where a message has two forms of its text, the lines of the HTML with words
     that the plain one lacks come after it: senders put less into the one than
     into the other.
     """
     text = reader_text(octets, root)
+    return "\n".join((text, *_more_lines(octets, root, text), *_file_names(root)))
+
+
+def _more_lines(octets: Octets, root: Part, text: str) -> list[str]:
     views = body_views(root)
     if views.plain is None or views.html is None:
-        return text
+        return []
     known = set(words(text))
     lines = part_text(octets, views.html).split("\n")
-    more = [line for line in lines if not known.issuperset(words(line))]
-    return "\n".join((text, *more)) if more else text
+    return [line for line in lines if not known.issuperset(words(line))]
+
+
+def _file_names(root: Part) -> list[str]:
+    found = (part.filename for _, part in root.walk())
+    return list(islice(dict.fromkeys(filter(None, found)), _MOST_ATTACHMENTS))
 
 
 def header_text(header: Octets) -> str:

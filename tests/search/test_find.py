@@ -120,6 +120,21 @@ def test_filters(world: World) -> None:
         assert found == names, text
 
 
+def test_what_only_the_html_says_is_found_too(world: World) -> None:
+    octets = (
+        b'Subject: order\r\nContent-Type: multipart/alternative; boundary="cut"\r\n\r\n'
+        b"--cut\r\nContent-Type: text/plain\r\n\r\nYour order is on its way.\r\n"
+        b"--cut\r\nContent-Type: text/html\r\n\r\n"
+        b"<p>Your order is on its way.</p><p>Quokka figurine, 12&nbsp;EUR</p>\r\n--cut--\r\n"
+    )
+    seq = world.admit(octets)
+    world.follower.until_idle()
+    (hit,) = world.searcher.find("anna", "quokka").hits
+    assert hit.seq == seq
+    assert "".join(text for text, _ in hit.snippet).count("on its way") == 1
+    assert world.searcher.containing([seq], "okka fig", where="body") == {seq}
+
+
 def test_what_a_filter_names_and_is_not_there_is_said(world: World) -> None:
     world.admit(letter("one", "word"))
     world.follower.until_idle()
