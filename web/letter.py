@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from appliance.errors import RecordDamaged, RecordMissing
 from appliance.mail.charset import decode_text
 from appliance.mail.decoding import decoded, decoded_text
 from appliance.mail.text import BodyViews, Number, body_views, html_text, part_text
@@ -64,7 +65,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """``paragraphs`` are (quoted?, text); ``images`` the parts behind Content-IDs."""
+    """``paragraphs`` are (quoted?, text); ``images`` the parts behind Content-IDs.
+
+    ``damage`` says what is wrong where the archive cannot give the octets back.
+    """
 
     message: Message
     paragraphs: tuple[tuple[bool, str], ...]
@@ -72,14 +76,20 @@ class Letter:
     html: str | None
     files: tuple[File, ...]
     images: dict[str, Number]
+    damage: str | None = None
 
 
 def opened(archive: Archive, seq: Seq) -> Letter:
     """The letter of a message. Raises NoSuchMessage."""
     message, root = archive.message(seq), archive.structure(seq)
     views = body_views(root)
-    source = _text_of(archive, seq, views.html) if views.html else None
-    text = _plain(archive, seq, views, source)
+    source, text, damage = None, "", None
+    try:
+        source = _text_of(archive, seq, views.html) if views.html else None
+        text = _plain(archive, seq, views, source)
+    except (RecordDamaged, RecordMissing) as error:
+        # The catalog still knows the head; one damaged record does not take the page.
+        damage = str(error)
     cut = len(text) > TEXT_LIMIT
     return Letter(
         message,
@@ -88,6 +98,7 @@ def opened(archive: Archive, seq: Seq) -> Letter:
         source,
         tuple(_file(number, part) for number, part in views.attachments[:FILES_SHOWN]),
         {name: number for name, (number, _) in views.inline.items()},
+        damage,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import chain
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -212,6 +213,10 @@ def _page_of(home: House, opened: letter.Letter) -> sanitise.Shown | None:
 
 def _download(pieces: Iterable[bytes | memoryview] | bytes, name: str) -> Response:
     # Always octet-stream: what the letter says its files are is no reason to open them.
+    if not isinstance(pieces, bytes):
+        # The first piece is read now: what is damaged is said on a page, not by a cut line.
+        stream = iter(pieces)
+        pieces = chain([next(stream, b"")], stream)
     body = pieces if isinstance(pieces, bytes) else (bytes(piece) for piece in pieces)
     answer = Response(body, mimetype="application/octet-stream")
     answer.headers["Content-Disposition"] = attachment_header(name)

@@ -170,6 +170,9 @@ GERMAN: Final[dict[str, str]] = {
     "This page is too large to show; here is its text.": (
         "Diese Seite ist zu groß zum Zeigen; hier ist ihr Text."
     ),
+    "The archive cannot give this message back: {why}": (
+        "Das Archiv kann diese Nachricht nicht zurückgeben: {why}"
+    ),
     "(no text)": "(kein Text)",
     "The rest is in the source.": "Der Rest steht in der Quelle.",
     "Attachments": "Anhänge",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from appliance.mail.types import SEEN
+from appliance.errors import RecordDamaged, RecordMissing, StoreError
+from appliance.mail.types import SEEN, Seq
+from appliance.store import Archive
 from tests.web import samples
 from tests.web.conftest import Browser, Rooms
 
@@ -166,7 +170,6 @@ def test_a_thread_shows_the_whole_conversation_oldest_first(rooms: Rooms, anna: 
 
 
 def test_a_large_file_comes_whole_though_decoded_in_pieces(rooms: Rooms, anna: Browser) -> None:
-    import base64
 
     octets = bytes(range(256)) * 20_000
     lines = base64.encodebytes(octets).decode()
@@ -198,6 +201,29 @@ def test_any_octets_make_a_page(rooms: Rooms, anna: Browser, octets: bytes) -> N
     for path in ("", "?view=page", "?view=text", "/header", "/source"):
         assert anna.get(f"/message/{receipt.seq}{path}").status_code == 200
     assert anna.get(f"/thread/{receipt.seq}").status_code == 200
+
+
+@pytest.mark.parametrize("error", [RecordDamaged, RecordMissing])
+def test_a_damaged_message_is_named_and_takes_no_other_with_it(
+    rooms: Rooms, anna: Browser, monkeypatch: pytest.MonkeyPatch, error: type[StoreError]
+) -> None:
+    whole = type(rooms.archive).chunks
+
+    def chunks(archive: Archive, seq: Seq, *where: int) -> Iterator[bytes | memoryview]:
+        if seq == rooms.seqs["plain"]:
+            raise error("volume 1 at 4096: the digest is wrong; run hauspost verify")
+        return whole(archive, seq, *where)
+
+    monkeypatch.setattr(type(rooms.archive), "chunks", chunks)
+    page = anna.get(f"/message/{rooms.seqs['plain']}").text
+    assert "Grüße aus München" in page
+    assert "run hauspost verify" in page
+    thread = anna.get(f"/thread/{rooms.seqs['reply']}").text
+    assert "run hauspost verify" in thread
+    assert "Fein, bis Freitag" in thread
+    source = anna.get(f"/message/{rooms.seqs['plain']}/source")
+    assert source.status_code == 503
+    assert "run hauspost verify" in source.text
 
 
 def test_html_that_is_too_large_is_shown_as_its_text(rooms: Rooms, anna: Browser) -> None:
