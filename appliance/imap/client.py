@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 from uuid import uuid4
@@ -30,6 +30,7 @@ from appliance.wire import imap_responses as responses
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_SLICE: Final = 500
 BASE: Final = (
     *("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "IDLE", "NAMESPACE", "CHILDREN"),
     *("UIDPLUS", "MOVE", "UNSELECT", "SPECIAL-USE", "CREATE-SPECIAL-USE", "LIST-EXTENDED"),
@@ -127,6 +128,13 @@ class Client:
         """Write octets of responses, with their line ends."""
         await self.connection.send(*octets)
 
+    async def send_each(self, indices: Iterable[int], line: Callable[[int], bytes]) -> None:
+        """Write a line for each index, giving others their turn on the way."""
+        remaining = iter(indices)
+        while lines := [line(at) for at in islice(remaining, _SLICE)]:
+            await self.send(*lines)
+            await asyncio.sleep(0)  # a drain does not wait while there is room
+
     async def ok(self, tag: str, text: str, code: bytes | None = None) -> None:
         """``tag OK [code] text``."""
         await self.send(responses.condition(tag, "OK", text, code))
@@ -161,9 +169,9 @@ class Client:
             lines += [b"* %d EXISTS\r\n" % len(selected), b"* 0 RECENT\r\n"]
         appeared = range(len(selected) - news.appeared, len(selected))
         lines += self.new_keywords(chain(appeared, news.flags))
-        lines += [self.flags_line(at) for at in news.flags]
         if lines:
             await self.send(*lines)
+        await self.send_each(news.flags, self.flags_line)
 
     def new_keywords(self, indices: Iterable[int]) -> list[bytes]:
         """FLAGS and PERMANENTFLAGS anew when messages have keywords the client does not know."""

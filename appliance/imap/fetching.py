@@ -25,7 +25,7 @@ from appliance.imap.selected import Selected
 from appliance.mail.types import SEEN, Flag, Octets, Seq, Uid
 from appliance.store import Archive, FlagChange
 from appliance.store.errors import NoSuchMessage
-from appliance.wire.imap_fetch_items import Attribute, BinarySize, FetchItem, Preview
+from appliance.wire.imap_fetch_items import Attribute, BinarySize, BodySection, FetchItem, Preview
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +60,11 @@ class FetchPlan:
     sections: tuple[SectionItem, ...]
     columns: tuple[str, ...]
     marks_seen: bool
+
+    @property
+    def streams(self) -> bool:
+        """A section's size is known before it is read; BINARY's is not."""
+        return all(isinstance(item, BodySection) for item in self.sections)
 
 
 def plan_of(items: Iterable[FetchItem], *, uid: bool, modseq: bool) -> FetchPlan:
@@ -122,7 +127,10 @@ class Rendering:
         if not self._plan.columns:
             return batch, {}
         seqs = [self._selected.seq_at(at) for at in batch]
-        rows = self._archive.columns(seqs, self._plan.columns)
+        try:
+            rows = self._archive.columns(seqs, self._plan.columns)
+        except StoreError:
+            rows = self._one_by_one(seqs)  # BODY is made from octets, and some are damaged
         if len(rows) < len(set(seqs)):
             self.unreadable += [
                 Uid(self._selected.uids[at])
@@ -131,6 +139,15 @@ class Rendering:
             ]
             batch = [at for at in batch if self._selected.seq_at(at) in rows]
         return batch, rows
+
+    def _one_by_one(self, seqs: Iterable[Seq]) -> dict[Seq, Row]:
+        rows: dict[Seq, Row] = {}
+        for seq in seqs:
+            try:
+                rows |= self._archive.columns([seq], self._plan.columns)
+            except StoreError as error:
+                _log.error("FETCH left a message out: %s", error)
+        return rows
 
     def _cells(self, batch: list[int], rows: dict[Seq, Row]) -> list[list[bytes]]:
         """For each attribute a column: its name and value for every message of the batch."""
@@ -188,7 +205,7 @@ class Rendering:
             self.unreadable.append(Uid(self._selected.uids[at]))
             return
         pieces = self._pieces(at, row, contents)
-        if contents.size > HELD_OCTETS:
+        if contents.size > HELD_OCTETS and self._plan.streams:
             try:
                 yield from pieces
             except StoreError as error:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final
 
@@ -19,8 +18,6 @@ from appliance.wire.imap_commands import Copy, Expunge, Fetch, Move, Search, Sto
 from appliance.wire.imap_fetch_items import Attribute
 from appliance.wire.imap_search_keys import SearchKey
 
-_SLICE: Final = 500
-"""Responses made before others get their turn."""
 _HOW: Final = {
     StoreMode.REPLACE: FlagChange.REPLACE,
     StoreMode.ADD: FlagChange.ADD,
@@ -47,10 +44,10 @@ async def fetch(client: Client, command: Fetch) -> None:
         while (pieces := await client.blocking(next, steps, None)) is not None:
             client.connection.streaming = True
             await client.connection.send_pieces(pieces)
-        client.connection.streaming = False
     finally:
         if rendering.marked:
             client.committed()
+    client.connection.streaming = False
     if rendering.unreadable:
         some = ", ".join(map(str, rendering.unreadable[:5]))
         raise Refused(
@@ -83,10 +80,10 @@ async def store(client: Client, command: Store) -> None:
     if not command.silent:
         # Also of those that had the flags before: the client hears what is so now (§6.4.6).
         told = (at for span in spans for at in span if selected.uids[at] not in refused)
-        await _send_slices(client, told, client.flags_line)
+        await client.send_each(told, client.flags_line)
     elif client.condstore:
         # .SILENT keeps the flags quiet, not the new mod-sequence (RFC 7162 §3.1.3).
-        await _send_slices(client, sorted(changed), lambda at: _modseq_line(selected, at))
+        await client.send_each(sorted(changed), lambda at: _modseq_line(selected, at))
     code = b""
     if refused:
         numbers = sorted(refused) if command.uid else _msns(selected, refused)
@@ -160,20 +157,6 @@ async def search(client: Client, command: Search) -> None:
             )
         )
     await client.done(command.tag, "SEARCH completed", expunge=command.uid)
-
-
-async def _send_slices(
-    client: Client, indices: Iterable[int], line: Callable[[int], bytes]
-) -> None:
-    lines: list[bytes] = []
-    for at in indices:
-        lines.append(line(at))
-        if len(lines) >= _SLICE:
-            await client.send(*lines)
-            lines.clear()
-            await asyncio.sleep(0)  # others' turn: drain alone does not wait while there is room
-    if lines:
-        await client.send(*lines)
 
 
 def _modseq_line(selected: Selected, at: int) -> bytes:

@@ -154,6 +154,7 @@ class Session:
     async def _answer(self, framed: Command) -> None:
         """Do one command; whatever goes wrong becomes its tagged answer."""
         tag = framed.tag
+        self._connection.streaming = False
         try:
             await self._do(imap_grammar.parse(framed))
         except (ConnectionLost, BrokenOff, TimeoutError):

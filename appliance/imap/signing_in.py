@@ -111,9 +111,10 @@ async def _sign_in(client: Client, tag: str, login: str, password: str) -> None:
         raise Refused("UNAVAILABLE", str(error)) from error
     if person is None:
         raise Refused("AUTHENTICATIONFAILED", "the name or the device's password is wrong")
+    await client.blocking(services.archive.provision, person.name)
+    # Counted and checked without a pause between: two at once are two.
     if services.signed_in.get(person.name, 0) >= CONNECTIONS_PER_PERSON:
         raise Refused("LIMIT", f"{CONNECTIONS_PER_PERSON} connections are open; close one")
-    await client.blocking(services.archive.provision, person.name)
     services.signed_in[person.name] = services.signed_in.get(person.name, 0) + 1
     client.owner = person.name
     limit = services.message_limit_octets
