@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from appliance.errors import UsageError
-from appliance.mail.types import FLAGGED, SEEN, Delivery, Digest, Origin, Seq, digest_of
+from appliance.errors import ClientError, DiskFull, UsageError
+from appliance.mail.types import FLAGGED, SEEN, Delivery, Digest, Origin, Receipt, Seq, digest_of
 from appliance.store import Archive
 from appliance.transfer import ExportProgress, ImportProgress, export, import_paths
 from appliance.transfer.exporting import file_name
@@ -70,6 +70,51 @@ def test_a_second_run_admits_nothing_even_after_the_mail_was_moved(
     assert (again.found, again.admitted, again.duplicates) == (3, 0, 3)
     assert len(stored(archive, "anna", "Old")) == 2
     assert len(stored(archive, "anna", "Trash")) == 1
+
+
+def test_an_import_cut_short_by_a_full_disk_goes_on_where_it_was(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = [b"Subject: %d\n\n%d\n" % (n, n) for n in range(450)]
+    path = tmp_path / "many"
+    path.write_bytes(b"".join(piece for octets in letters for piece in mboxrd(octets, WHEN)))
+    honest = archive.admit
+    calls = 0
+
+    def full(deliveries: Iterable[Delivery]) -> list[Receipt]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise DiskFull("no room")
+        return honest(deliveries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "admit", full)
+        with pytest.raises(DiskFull):
+            import_paths([path], archive, "anna", "Old")
+    assert archive.totals().messages == 200
+    result = import_paths([path], archive, "anna", "Old")
+    assert (result.found, result.admitted, result.duplicates) == (450, 250, 200)
+    assert stored(archive, "anna", "Old") == letters
+
+
+def test_one_bad_message_does_not_take_its_batch_with_it(
+    archive: Archive, mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = archive.admit
+
+    def picky(deliveries: Iterable[Delivery]) -> list[Receipt]:
+        batch = list(deliveries)
+        if any(b"two" in bytes(delivery.octets) for delivery in batch):
+            raise ClientError("not this one")
+        return honest(batch)
+
+    monkeypatch.setattr(archive, "admit", picky)
+    result = import_paths([mbox], archive, "anna", "Old")
+    assert (result.found, result.admitted) == (3, 2)
+    ((where, reason),) = result.failed
+    assert where.startswith(f"{mbox}:")
+    assert reason == "not this one"
 
 
 def test_one_file_for_two_people_is_stored_once_and_seen_by_both(
