@@ -42,7 +42,8 @@ class Schedule:
     """Fetches every account at its own pace, and at once when somebody asks.
 
     ``wall`` and ``monotonic`` are clocks in seconds. Accounts that are new, or armed
-    again, are fetched within ``first_within_s``, not all at the same moment.
+    again, are fetched within ``first_within_s``, not all at the same moment. ``resting``
+    tells until when an account that keeps failing is left in peace; who asks is not kept waiting.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Schedule:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         first_within_s: float = _FIRST_RUN_WITHIN_S,
+        resting: Callable[[Account], datetime | None] = lambda _: None,
     ) -> None:
         self._household = household
         self._runs = runs
         self._bell = bell
         self._wall, self._monotonic = wall, monotonic
         self._first_within_s = first_within_s
+        self._resting = resting
         self._drift = wall() - monotonic()
         self._stop = threading.Event()
         self._armed: dict[str, Account] = {}
@@ -117,15 +120,18 @@ class Schedule:
             self._scheduler.remove_job(name)
             del self._armed[name]
         for name, account in wanted.items():
+            if name in self._armed and self._armed[name] != account:
+                # Somebody put it right, perhaps: what failed before counts no more.
+                self._asked.submit(self._fetch, name)
             if self._armed.get(name) != account:
                 self._arm_one(account, first_s=random.uniform(0, self._first_within_s))  # noqa: S311 - spreads load
 
     def _arm_one(self, account: Account, first_s: float) -> None:
         self._armed[account.name] = account
         self._scheduler.add_job(
-            self._fetch,
+            self._fetch_by_itself,
             "interval",
-            args=[account.name],
+            args=[account],
             seconds=account.every_s,
             # One home address knocking everywhere at the same second gets banned.
             jitter=max(1, account.every_s // 20),
@@ -143,6 +149,17 @@ class Schedule:
         for account in self._armed.values():
             self._arm_one(account, first_s=random.uniform(0, self._first_within_s))  # noqa: S311 - spreads load
         self._scheduler.wakeup()
+
+    def _fetch_by_itself(self, account: Account) -> None:
+        try:
+            until = self._resting(account)
+        except ApplianceError as error:
+            _log.error("%s: %s", account.name, error)
+            return
+        if until is not None:
+            _log.info("%s: keeps failing, is left in peace until %s", account.name, until)
+            return
+        self._fetch(account.name)
 
     def _fetch(self, name: str) -> None:
         try:

@@ -20,13 +20,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 from appliance.bell import Bell
 from appliance.certificate import certificate_of, server_context
 from appliance.config import Config
 from appliance.errors import ConfigError
-from appliance.household import Household
+from appliance.household import Account, Household
 from appliance.store import Archive
 from appliance.supervisor import LIFELINE
 
@@ -88,7 +89,7 @@ def _opened(config: Config) -> Iterator[tuple[Bell, Archive, Household]]:
 
 def _mail(config: Config, stop: threading.Event) -> None:
     from appliance.demo.provider import Provider
-    from appliance.fetch import Fetcher
+    from appliance.fetch import Fetcher, resting_until
     from appliance.imap import ImapServer
     from appliance.schedule import Schedule
     from appliance.search import Searcher
@@ -101,7 +102,11 @@ def _mail(config: Config, stop: threading.Event) -> None:
         stack.callback(searcher.close)
         imap = ImapServer(archive, household, searcher, config, bell, config.spool)
         fetcher = Fetcher(household, archive, config, bell)
-        schedule = Schedule(household, fetcher, bell)
+
+        def resting(account: Account) -> datetime | None:
+            return resting_until(archive.runs(account.name), account.every_s, datetime.now(UTC))
+
+        schedule = Schedule(household, fetcher, bell, resting=resting)
         if config.smtp_port:
             context = server_context(certificate_of(config))
             receiver = Receiver(archive, household, config, config.spool, tls=context)

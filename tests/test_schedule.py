@@ -16,6 +16,8 @@ from appliance.household import Account, Household
 from appliance.household.passwords import Scrypt
 from appliance.schedule import Schedule
 
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
 
 class Runs:
     """Notes what was fetched, in place of the fetcher."""
@@ -53,6 +55,8 @@ class Set:
     runs: Runs
     bell: Bell
     clock: Clock
+    resting: set[str]
+    left_alone: queue.Queue[str]
 
     def add(self, name: str, every_s: int = 3600) -> Account:
         account = Account(name, "anna", "imap", "127.0.0.1", 1, "none", "anna", every_s=every_s)
@@ -66,11 +70,26 @@ def house(tmp_path: Path) -> Iterator[Set]:
     with Household(tmp_path, cost=Scrypt(log_n=4)) as household:
         household.add_person("anna", "not-a-real-one")
         bell, runs, clock = Bell(tmp_path / "run"), Runs(), Clock()
+        resting: set[str] = set()
+        left_alone: queue.Queue[str] = queue.Queue()
+
+        def until(account: Account) -> datetime | None:
+            if account.name not in resting:
+                return None
+            left_alone.put(account.name)
+            return LATER
+
         schedule = Schedule(
-            household, runs, bell, wall=clock.wall, monotonic=clock.monotonic, first_within_s=0.05
+            household,
+            runs,
+            bell,
+            wall=clock.wall,
+            monotonic=clock.monotonic,
+            first_within_s=0.05,
+            resting=until,
         )
         schedule.start()
-        yield Set(schedule, household, runs, bell, clock)
+        yield Set(schedule, household, runs, bell, clock, resting, left_alone)
         schedule.stop()
         bell.close()
 
@@ -134,3 +153,17 @@ def test_a_run_that_fails_is_run_again_when_it_is_due(house: Set) -> None:
     house.schedule.look()
     assert house.runs.fetched.get(timeout=10) == "gmx"
     assert house.schedule.next_run("gmx") is not None
+
+
+def test_an_account_that_rests_is_fetched_only_when_asked_or_changed(house: Set) -> None:
+    house.resting.add("wrong")
+    account = house.add("wrong")
+    house.schedule.look()
+    assert house.left_alone.get(timeout=10) == "wrong"
+    assert house.runs.fetched.empty()
+    house.household.request_fetch("wrong")
+    house.schedule.look()
+    assert house.runs.fetched.get(timeout=10) == "wrong"
+    house.household.update_account(dataclasses.replace(account, user="other"))
+    house.schedule.look()
+    assert house.runs.fetched.get(timeout=10) == "wrong"
