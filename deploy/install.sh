@@ -378,8 +378,8 @@ case $mode in
     uninstall) uninstall ;;
     install)
         check_all
-        make_user
         prepare_program
+        make_user
         install_program
         install_data
         install_unit
