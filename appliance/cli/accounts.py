@@ -132,6 +132,9 @@ def set_account(house: House, output: Output, chosen: argparse.Namespace) -> Non
     if not changes and password is None:
         raise UsageError("nothing to set: see hauspost account set --help")
     house.household.update_account(changed, password)
+    if changed.enabled:
+        # It may have been left in peace because it kept failing.
+        house.household.request_fetch(changed.name)
     house.bell.ring()
     output.result(_account(house, changed), f"{account.name}: changed")
 
