@@ -39,6 +39,7 @@ _LOG = logging.getLogger("hauspost.follow")
 
 BATCH_DOCUMENTS: Final = 500
 BATCH_CHARACTERS: Final = 8 << 20
+BATCH_S: Final = 5.0
 _LOOK_S: Final = 1.0
 _PATIENCE_S: Final = 30.0
 _GLANCE_S: Final = 0.2
@@ -79,6 +80,7 @@ class Follower:
         self._extractor = extractor if extractor is not None else Extractor()
         self._own_extractor = extractor is None
         self._open: _Volume | None = None
+        self._stop = threading.Event()
         self.problem: str | None = None
         """Why the index is behind, for the status page; None when all is well."""
 
@@ -185,15 +187,20 @@ class Follower:
     ) -> int:
         started = time.monotonic()
         done = 0
-        while stop is None or not stop.is_set():
-            taken = step()
-            done += taken
-            if report is not None and (taken or not done):
-                at = watermark()
-                left = self._archive.count_after(at)
-                report(FollowProgress(done, done + left, at, time.monotonic() - started))
-            if not taken:
-                break
+        # A batch that is being read looks at it too.
+        self._stop = stop if stop is not None else threading.Event()
+        try:
+            while not self._stop.is_set():
+                taken = step()
+                done += taken
+                if report is not None and (taken or not done):
+                    at = watermark()
+                    left = self._archive.count_after(at)
+                    report(FollowProgress(done, done + left, at, time.monotonic() - started))
+                if not taken:
+                    break
+        finally:
+            self._stop = threading.Event()
         return done
 
     def _watch(self, reader: Reader, report: Report | None, stop: threading.Event) -> int:
@@ -246,14 +253,19 @@ class Follower:
         return len(batch)
 
     def _batch(self, seqs: list[Seq], extracted: Extracted) -> Iterator[tuple[Document, str]]:
-        """Documents and folded headers of the first seqs, until they are enough for a commit."""
+        """Documents and folded headers of the first seqs, until they are enough for a commit.
+
+        Enough is also what took long, so that a slow machine shows what it has
+        and stops soon when told to.
+        """
         rows = self._archive.messages(seqs)
         size = 0
+        until = time.monotonic() + BATCH_S
         for seq in seqs:
             document, header = self._read(rows[seq], extracted)
             yield document, header
             size += len(document.text) + sum(len(one.text) for one in document.attachments)
-            if size >= BATCH_CHARACTERS:
+            if size >= BATCH_CHARACTERS or time.monotonic() > until or self._stop.is_set():
                 return
 
     def _read(self, message: Message, extracted: Extracted) -> tuple[Document, str]:

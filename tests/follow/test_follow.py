@@ -99,6 +99,26 @@ def test_a_batch_ends_where_its_text_is_enough(
         assert [follower.step(), follower.step(), follower.step()] == [2, 2, 1]
 
 
+def test_a_stop_ends_a_batch_and_keeps_what_was_read(
+    archive: Archive, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seqs = admit(archive, *(b"word %d" % n for n in range(9)))
+    stop = threading.Event()
+    honest = archive.octets
+
+    def octets(seq: Seq) -> bytes:
+        if seq == seqs[3]:
+            stop.set()
+        return honest(seq)
+
+    monkeypatch.setattr(archive, "octets", octets)
+    with Follower(archive, index) as follower:
+        assert follower.until_idle(stop=stop) == 4
+        assert follower.watermark() == seqs[3]
+        assert follower.until_idle() == 5
+    assert found(archive, index, "word") == seqs
+
+
 def test_a_message_that_cannot_be_read_is_found_by_what_the_catalog_knows(
     archive: Archive, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
