@@ -60,7 +60,12 @@ MIXED = (
     b"--b1--\r\n"
 )
 BARE = b"Subject: bare line feeds\nFrom: unix@example.org\n\nno CR here\n"
-SAMPLES = {"simple": SIMPLE, "mixed": MIXED, "bare": BARE}
+NAKED = b"\r\nno header at all\r\n"
+ODD = (
+    b"Subject: odd\r\nContent-Type: text/plain\r\n"
+    b"Content-Transfer-Encoding: x-rot13\r\n\r\nUryyb\r\n"
+)
+SAMPLES = {"naked": NAKED, "odd": ODD, "simple": SIMPLE, "mixed": MIXED, "bare": BARE}
 
 
 class House:

@@ -283,7 +283,10 @@ def test_a_damaged_message_is_left_out_and_the_others_come(house: House) -> None
         assert len(untagged) == 1
         assert untagged[0].startswith(b"* 2 FETCH (UID 2 BODY[] {")
         assert tagged.startswith(b"NO [SERVERBUG] 1 message(s) could not be read (UID 1)")
-        # Its metadata is in the catalog and sound.
+        # BODY is made from the octets; BODYSTRUCTURE is in the catalog and sound.
+        *untagged, tagged = wire.command(b"FETCH 1:2 (UID BODY)")
+        assert [line[:18] for line in untagged] == [b"* 2 FETCH (UID 2 B"]
+        assert tagged.startswith(b"NO [SERVERBUG]")
         assert b"ENVELOPE" in wire.ok(b"FETCH 1 ENVELOPE")[0]
 
 
