@@ -79,15 +79,18 @@ class Supervisor:
                 # Ringing the doorbell of every child's death at once would be SIGCHLD; the
                 # timeout covers children that are waiting for their next start.
                 told = signal.sigtimedwait(_HANDLED, self._next_due_s())
-                if told is None or told.si_signo == signal.SIGCHLD:
+                number = told.si_signo if told else None
+                if number == signal.SIGHUP:
+                    self._reconfigure()
+                elif number in (signal.SIGTERM, signal.SIGINT):
+                    tell_systemd("STOPPING=1")
+                    return self._stop(self._children)
+                else:
+                    # Also a number that is none of ours: CPython answers one it has not set
+                    # when we were suspended (Ctrl-Z, a frozen container) beyond the timeout.
                     self._bury()
                     if time.monotonic() >= self._look_due:
                         self._reconfigure()
-                elif told.si_signo == signal.SIGHUP:
-                    self._reconfigure()
-                else:
-                    tell_systemd("STOPPING=1")
-                    return self._stop(self._children)
         finally:
             os.close(self._write_end)
             os.close(self._read_end)

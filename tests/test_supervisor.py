@@ -134,6 +134,39 @@ def test_one_that_dies_is_started_again_and_the_others_stay(tmp_path: Path, ear:
     assert direct(made(Config(data=tmp_path), ear, names=("one", "two")), director) == 0
 
 
+def test_the_house_goes_on_after_it_was_suspended(tmp_path: Path) -> None:
+    """SIGSTOP for longer than it waits for signals; then SIGCONT, and it must still be there."""
+    script = (
+        "import pathlib, sys\n"
+        "from appliance import supervisor\n"
+        "from appliance.config import Config\n"
+        "supervisor.Supervisor._next_due_s = lambda self: 0.05\n"
+        f"child = [sys.executable, '-c', {OBEYS!r}, sys.argv[1], 'one']\n"
+        "config = Config(data=pathlib.Path(sys.argv[2]))\n"
+        "made = supervisor.Supervisor(config, lambda name: child, lambda: config, ['one'])\n"
+        "sys.exit(made.run())\n"
+    )
+    ear = Ear(tmp_path / "ear")
+    arguments = [sys.executable, "-c", script, ear.address, str(tmp_path)]
+    process = subprocess.Popen(arguments, cwd=Path(__file__).parents[1])
+    try:
+        _, child = ear.child()
+        for _ in range(5):
+            process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)
+            select.select([], [], [], 0.06)  # let the time run out that it waits for signals
+            process.send_signal(signal.SIGCONT)
+            os.waitpid(process.pid, os.WCONTINUED)
+        os.kill(child, signal.SIGKILL)
+        assert ear.child()[0] == "one"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        ear.socket.close()
+
+
 def test_one_that_keeps_dying_waits_longer_each_time(
     tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
