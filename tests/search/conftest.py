@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -53,7 +54,7 @@ def letter(subject: str, body: str, **fields: str) -> bytes:
         "From": "Anna Example <anna@example.org>",
         "To": "ben@example.org",
         "Subject": subject,
-        "Message-ID": f"<{abs(hash((subject, body)))}@example.org>",
+        "Message-ID": f"<{crc32((subject + body).encode())}@example.org>",
         "Content-Type": "text/plain; charset=utf-8",
         **{name.replace("_", "-"): value for name, value in fields.items()},
     }
