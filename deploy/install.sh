@@ -144,6 +144,18 @@ there() {
     echo "$path"
 }
 
+is_empty() { [ ! -e "$1" ] || [ -z "$(ls -A -- "$1")" ]; }
+
+# Somebody's photos are no place for our files, and must not get another owner.
+check_data() {
+    local name
+    is_empty "$data" && return
+    for name in config.toml household.sqlite3 archive; do
+        [ ! -e "$data/$name" ] || return 0
+    done
+    problem "$data is not empty, and what is in it is not Hauspost's; choose a directory of its own, such as $data/hauspost"
+}
+
 check_disk() {
     local place device free
     place=$(there "$data")
@@ -186,6 +198,7 @@ check_all() {
     check_machine
     check_python
     check_checkout
+    check_data
     check_disk
     [ "$problems" -gt 0 ] || check_settings
     [ "$problems" -eq 0 ] || fail "nothing was changed; please solve the above first"
@@ -260,10 +273,11 @@ install_program() {
 }
 
 install_data() {
-    if [ ! -d "$data" ]; then
+    if is_empty "$data"; then
         mkdir -p -- "$(dirname "$data")"
         install -d -m 0700 -o "$(owner)" -g "$(group)" -- "$data"
     fi
+    as_owner test -w "$data" || fail "$data: the user $(owner) may not write there; run: sudo chown -R $user: $data"
     if [ ! -e "$data/config.toml" ]; then
         step "writing the settings to $data/config.toml"
         # The one thing that differs from a program tried out on a desk: the house may come in.
@@ -272,7 +286,6 @@ install_data() {
         chown "$(owner):$(group)" "$data/.config.toml"
         mv -- "$data/.config.toml" "$data/config.toml"
     fi
-    as_owner test -w "$data" || fail "$data: the user $(owner) may not write there; run: sudo chown -R $user: $data"
 }
 
 install_unit() {
@@ -344,6 +357,7 @@ start_service() {
     say "    $scheme://$(hostname -s).local:$port"
     [ -z "$address" ] || say "or  $scheme://$address:$port"
     [ "$scheme" = http ] || say "The browser warns of the certificate, because Hauspost has made it itself: go on to the page."
+    journalctl --sync 2>/dev/null || true
     code=$(journalctl -q -o cat "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value hauspost)" |
         sed -n 's/.*enter the code \([0-9]*\)$/\1/p' | tail -n 1)
     [ -z "$code" ] || say "and enter the code $code"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +161,14 @@ def test_a_bad_place_for_the_mail_is_refused(data: str) -> None:
     assert data in done.stderr
 
 
+def test_a_directory_with_other_people_s_files_is_refused(elsewhere: Place, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_text("a photo")
+    done = elsewhere.run("--check", "--data", tmp_path / "photos")
+    assert done.returncode == 1
+    assert f"such as {tmp_path}/photos/hauspost" in done.stderr
+
+
 def test_without_the_rights_of_root_it_asks_for_sudo(tools: Path, place: Place) -> None:
     stand_in(tools, "id", 'case "$1" in -u) echo 1000;; *) exec /usr/bin/id "$@";; esac')
     done = subprocess.run(
@@ -231,6 +241,9 @@ def test_the_installed_program_runs_answers_and_stops(installed: Place) -> None:
             wait_for(ports["web"])
             answer = ask_health(installed, env)
             assert answer.returncode == 0, answer.stdout
+            # Templates and static files were installed, too.
+            assert "Setup code" in page(ports["web"], "/start")
+            assert page(ports["web"], "/static/hauspost.css")
         finally:
             service.send_signal(signal.SIGTERM)
             out, _ = service.communicate(timeout=30)
@@ -249,6 +262,20 @@ def ask_health(installed: Place, env: dict[str, str]) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
     )
+
+
+def page(port: int, path: str) -> str:
+    """What a browser gets that has accepted the certificate."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    browser = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=unverified)
+    browser.request("GET", path, headers={"Accept-Language": "en"})
+    answer = browser.getresponse()
+    text = answer.read().decode()
+    browser.close()
+    assert answer.status == 200, text
+    return text
 
 
 def wait_for(port: int) -> None:
@@ -311,6 +338,7 @@ def test_settings_that_cannot_be_used_are_named_before_anything_is_done(installe
 
 def test_the_mail_can_lie_on_another_disk(installed: Place, tmp_path: Path) -> None:
     disk = tmp_path / "ssd" / "hauspost"
+    disk.mkdir(parents=True)  # as an owner may have made it
     assert installed.run("--data", disk).returncode == 0
     drop_in = installed.units / "hauspost.service.d/data.conf"
     for line in (f"ReadWritePaths={disk}", f"RequiresMountsFor={disk}", "StateDirectory="):
