@@ -37,6 +37,11 @@ def test_imaplib_signs_in_over_tls(house: House) -> None:
             == "OK"
         )
         assert client.list()[0] == "OK"
+        large = b"Subject: large\r\n\r\n" + b"0123456789 over TLS\r\n" * 150_000
+        assert client.append("INBOX", "", "", large)[0] == "OK"
+        client.select("INBOX")
+        _, data = client.fetch("1", "(BODY.PEEK[])")
+        assert data[0] == (b"1 (BODY[] {%d}" % len(large), large)
 
 
 def test_imapclient_goes_through_its_paces(house: House) -> None:
