@@ -133,6 +133,9 @@ def edit(name: str) -> AnyResponse | str:
         house().household.update_account(account, password or None)
     except UsageError as error:
         return _refused(form, before, str(error))
+    if account.enabled:
+        # It may have been left in peace because it kept failing.
+        house().household.request_fetch(account.name)
     house().bell.ring()
     flash(t("{name} is changed.", name=account.name), "good")
     return redirect(url_for("accounts.listed"))
