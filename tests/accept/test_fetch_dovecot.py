@@ -186,12 +186,12 @@ def test_kill_9_at_any_moment_and_a_rerun_give_the_same(
     command = [sys.executable, "-c", _CHILD, protocol, port, str(tmp_path)]
     repository = Path(__file__).resolve().parent.parent.parent
     killed = 0
-    for _ in range(8):
+    for number in range(8):
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=repository) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == b"ready\n"
             try:
-                child.wait(chance.uniform(0.01, 0.8))
+                child.wait(number * chance.uniform(0.0, 0.1))
             except subprocess.TimeoutExpired:
                 killed += 1
             child.kill()
