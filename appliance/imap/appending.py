@@ -99,7 +99,7 @@ def checked_target(archive: Archive, owner: str, name: str) -> Mailbox:
 async def append(client: Client, command: Append, spools: Sequence[Spool]) -> None:
     """APPEND of one message or more; ``spools`` hold those that were streamed, in order."""
     owner, waiting = client.person(), list(spools)
-    receipts, uidvalidity = await client.blocking(_admitted, client, owner, command, waiting)
+    receipts, uidvalidity = await client.waiting(_admitted, client, owner, command, waiting)
     client.committed()
     uids = [receipt.place.uid for receipt in receipts if receipt.place is not None]
     code = responses.append_uid(uidvalidity, uids)

@@ -2,7 +2,7 @@
 
 ``Services`` is what all sessions of a server share, ``Client`` what is one
 session's own. The commands are functions over a ``Client``, in modules by noun.
-Calls into the archive block, so they go through ``blocking`` to a worker thread.
+Calls into the archive block, so they go through ``blocking`` or ``waiting`` to a worker thread.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Services:
     searcher: Searcher
     hub: Hub
     pool: ThreadPoolExecutor
+    waiters: ThreadPoolExecutor
     spool: Path
     message_limit_octets: int
     refusal_delay_s: float = 1.0
@@ -89,9 +90,17 @@ class Client:
         self._looked_at = 0
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The answer of a call that blocks, made in a worker thread."""
+        """The answer of a short call that blocks (a read), made in a worker thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.services.pool, lambda: call(*args, **kwargs))
+
+    async def waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``blocking``, for what may take long: a write waits for other writers, a SEARCH reads.
+
+        It has threads of its own, so that however many wait, reads go on.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.services.waiters, lambda: call(*args, **kwargs))
 
     # -- states
 

@@ -68,7 +68,7 @@ async def close(client: Client, command: Close) -> None:
     """CLOSE: EXPUNGE without telling, then no mailbox (RFC 9051 §6.4.1)."""
     selected = client.mailbox()
     if not selected.read_only:
-        await client.blocking(_expunged_quietly, client.services.archive, selected)
+        await client.waiting(_expunged_quietly, client.services.archive, selected)
         client.committed()
     client.forget_mailbox()
     await client.ok(command.tag, "CLOSE completed")
@@ -87,7 +87,7 @@ async def create(client: Client, command: Create) -> None:
     use = command.special_use[0] if command.special_use else None
     if len(command.special_use) > 1 or (use is not None and use not in _SPECIAL):
         raise Refused("USEATTR", "a mailbox has one of " + " ".join(sorted(_SPECIAL)))
-    await client.blocking(_created, client.services.archive, owner, name, use)
+    await client.waiting(_created, client.services.archive, owner, name, use)
     await client.done(command.tag, "CREATE completed")
 
 
@@ -95,7 +95,7 @@ async def delete(client: Client, command: Delete) -> None:
     """DELETE; the messages stay in the archive."""
     archive, owner = client.services.archive, client.person()
     found = await client.blocking(archive.mailbox, owner, command.mailbox)
-    await client.blocking(archive.delete, found.id)
+    await client.waiting(archive.delete, found.id)
     client.committed()
     await client.done(command.tag, "DELETE completed")
 
@@ -103,7 +103,7 @@ async def delete(client: Client, command: Delete) -> None:
 async def rename(client: Client, command: Rename) -> None:
     """RENAME, with all that is below; INBOX's mail moves and INBOX stays (RFC 9051 §6.3.6)."""
     rename_ = client.services.archive.rename
-    await client.blocking(rename_, client.person(), command.mailbox, command.new_name)
+    await client.waiting(rename_, client.person(), command.mailbox, command.new_name)
     client.committed()
     await client.done(command.tag, "RENAME completed")
 
@@ -111,7 +111,7 @@ async def rename(client: Client, command: Rename) -> None:
 async def subscribe(client: Client, command: Subscribe | Unsubscribe) -> None:
     """SUBSCRIBE, UNSUBSCRIBE; the mailbox need not be there."""
     owner, wanted = client.person(), isinstance(command, Subscribe)
-    await client.blocking(client.services.archive.subscribe, owner, command.mailbox, wanted)
+    await client.waiting(client.services.archive.subscribe, owner, command.mailbox, wanted)
     await client.done(command.tag, "SUBSCRIBE completed" if wanted else "UNSUBSCRIBE completed")
 
 

@@ -40,8 +40,10 @@ async def fetch(client: Client, command: Fetch) -> None:
         indices = (at for at in indices if modseqs[at] > since)
     rendering = Rendering(client.services.archive, selected, plan, client.services.damaged)
     steps = rendering.steps(indices)
+    # BODY[] without PEEK writes \\Seen.
+    call = client.waiting if plan.marks_seen else client.blocking
     try:
-        while (pieces := await client.blocking(next, steps, None)) is not None:
+        while (pieces := await call(next, steps, None)) is not None:
             client.connection.streaming = True
             await client.connection.send_pieces(pieces)
     finally:
@@ -63,7 +65,7 @@ async def store(client: Client, command: Store) -> None:
     selected = client.writable()
     spans = selected.spans(command.numbers, command.uid)
     client.condstore |= command.unchanged_since is not None
-    result = await client.blocking(
+    result = await client.waiting(
         client.services.archive.set_flags,
         selected.mailbox.id,
         selected.uids_in(spans),
@@ -95,7 +97,7 @@ async def copy(client: Client, command: Copy) -> None:
     """COPY, UID COPY; all or nothing (RFC 9051 §6.4.7)."""
     selected = client.mailbox()
     uids = selected.uids_in(selected.spans(command.numbers, command.uid))
-    copied = await client.blocking(
+    copied = await client.waiting(
         _transferred, client.services.archive, client.person(), selected, uids, command
     )
     client.committed()
@@ -106,7 +108,7 @@ async def move(client: Client, command: Move) -> None:
     """MOVE, UID MOVE: copies there and gone here in one (RFC 6851)."""
     selected = client.writable()
     uids = selected.uids_in(selected.spans(command.numbers, command.uid))
-    copied = await client.blocking(
+    copied = await client.waiting(
         _transferred, client.services.archive, client.person(), selected, uids, command
     )
     client.committed()
@@ -124,7 +126,7 @@ async def expunge(client: Client, command: Expunge) -> None:
     uids: Sequence[Uid] | None = None
     if command.uids is not None:
         uids = selected.uids_in(selected.spans(command.uids, True))
-    gone = await client.blocking(client.services.archive.expunge, selected.mailbox.id, uids)
+    gone = await client.waiting(client.services.archive.expunge, selected.mailbox.id, uids)
     client.committed()
     await client.send(*(b"* %d EXPUNGE\r\n" % msn for msn in selected.expunged(gone)))
     await client.done(command.tag, "EXPUNGE completed")
@@ -137,7 +139,7 @@ async def search(client: Client, command: Search) -> None:
     if returns is not None and (returns.partial is not None or returns.save):
         raise NotOffered("SEARCH RETURN (PARTIAL) and (SAVE) are not offered")
     run = SearchRun(client.services.archive, client.services.searcher, selected)
-    found = await client.blocking(run.find, command.key)
+    found = await client.waiting(run.find, command.key)
     by_modseq = _asks_modseq(command.key)
     client.condstore |= by_modseq
     numbers = [selected.uids[at] for at in found] if command.uid else [at + 1 for at in found]

@@ -71,12 +71,14 @@ class ImapServer:
     ) -> None:
         self._config = config
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="imap")
+        self._waiters = ThreadPoolExecutor(_THREADS, thread_name_prefix="imap-waits")
         self._services = Services(
             archive=archive,
             household=household,
             searcher=searcher or Searcher(archive, None),
             hub=Hub(self._modseq, bell),
             pool=self._pool,
+            waiters=self._waiters,
             spool=spool,
             message_limit_octets=config.message_limit_octets,
         )
@@ -111,6 +113,7 @@ class ImapServer:
         for listener in self._listeners:
             await listener.wait_closed()
         await self._services.hub.stop()
+        await asyncio.to_thread(self._waiters.shutdown)
         await asyncio.to_thread(self._pool.shutdown)
 
     async def _listen(self, port: int, context: ssl.SSLContext | None) -> tuple[str, int]:

@@ -103,9 +103,9 @@ class Session:
                 await self._literal(event)
             case LiteralChunk():
                 if self._spools[-1].add(event.octets):
-                    await self._client.blocking(self._spools[-1].flush)
+                    await self._client.waiting(self._spools[-1].flush)
             case LiteralEnd():
-                await self._client.blocking(self._spools[-1].flush)
+                await self._client.waiting(self._spools[-1].flush)
             case BadLine():
                 self._drop_spools()
                 await self._refuse_line(event)

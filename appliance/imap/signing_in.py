@@ -102,7 +102,7 @@ async def _response(client: Client, tag: str) -> bytes:
 async def _sign_in(client: Client, tag: str, login: str, password: str) -> None:
     services, connection = client.services, client.connection
     try:
-        person = await client.blocking(
+        person = await client.waiting(
             services.household.check_device, login, password, connection.peer, client.program
         )
     except TooManyTries as error:
@@ -111,7 +111,7 @@ async def _sign_in(client: Client, tag: str, login: str, password: str) -> None:
         raise Refused("UNAVAILABLE", str(error)) from error
     if person is None:
         raise Refused("AUTHENTICATIONFAILED", "the name or the device's password is wrong")
-    await client.blocking(services.archive.provision, person.name)
+    await client.waiting(services.archive.provision, person.name)
     # Counted and checked without a pause between: two at once are two.
     if services.signed_in.get(person.name, 0) >= CONNECTIONS_PER_PERSON:
         raise Refused("LIMIT", f"{CONNECTIONS_PER_PERSON} connections are open; close one")

@@ -256,6 +256,25 @@ def test_others_are_answered_while_one_pulls_everything(house: House) -> None:
         assert len(slow.until(b"f1")) == 301
 
 
+def test_reads_go_on_while_many_writes_wait(house: House) -> None:
+    house.deliver()
+    writers = [house.signed_in() for _ in range(12)]
+    reader = house.signed_in()
+    for wire in (*writers, reader):
+        wire.ok(b"SELECT INBOX")
+    with house.archive._db.write():  # somebody writes for long
+        for wire in writers:
+            wire.send(b"s1 STORE 1 +FLAGS (\\Flagged)\r\n")
+        for _ in range(5):
+            reader.ok(b"FETCH 1 (FLAGS BODY.PEEK[])")
+            reader.ok(b"NOOP")
+            reader.ok(b"STATUS INBOX (MESSAGES)")
+    for wire in writers:
+        assert wire.until(b"s1")[-1].startswith(b"s1 OK")
+        wire.close()
+    reader.close()
+
+
 def test_memory_does_not_grow_with_what_a_client_does_not_read(house: House) -> None:
     for n in range(40):
         house.deliver(SIMPLE + b"%d " % n + b"0123456789abcdef" * 65_000)
