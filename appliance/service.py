@@ -33,6 +33,8 @@ from appliance.supervisor import LIFELINE
 
 SETUP_CODE: Final = "setup_code"
 _WEB_THREADS: Final = 8
+_WEB_STOP_S: Final = 1
+"""How long answers in progress may take when we stop; a form that stops half-way is cut off."""
 _log = logging.getLogger("hauspost.service")
 
 
@@ -154,7 +156,11 @@ def _web(config: Config, stop: threading.Event) -> None:
         board = ProgressBoard(config.run)
         app = create_app(config, archive, household, searcher, board, bell)
         server = Server(
-            (config.host, config.web_port), app, numthreads=_WEB_THREADS, server_name="hauspost"
+            (config.host, config.web_port),
+            app,
+            numthreads=_WEB_THREADS,
+            server_name="hauspost",
+            shutdown_timeout=_WEB_STOP_S,
         )
         scheme = "http"
         if config.web_tls_on:
