@@ -34,6 +34,7 @@ from appliance.store.preparation import (
     receipt_octets,
 )
 from appliance.store.room import ALL_MAIL, mailbox_name, next_modseq, place_of
+from appliance.store.tail import left_behind
 from appliance.store.values import flags_row
 from appliance.store.volume import (
     FILE_HEADER,
@@ -43,7 +44,6 @@ from appliance.store.volume import (
     Header,
     Kind,
     Location,
-    volume_numbers,
 )
 
 Written = dict[Digest, Location]
@@ -111,8 +111,7 @@ class Admission(Messages):
         number, end, sealed = row or (0, 0, 1)
         if sealed:
             number, end = number + 1, 0
-        self._refuse_strangers(number)
-        left = self._left_behind(number, end)
+        left = left_behind(self._volumes, number, end, archive_id)
         if left:
             end = left[-1][0].at + left[-1][0].length
         appender = Appender(self._volumes.directory, number, end, archive_id)
@@ -137,30 +136,6 @@ class Admission(Messages):
             raise
         finally:
             appender.close()
-
-    def _refuse_strangers(self, number: int) -> None:
-        """A volume beyond the catalog means that the catalog is older than the volumes."""
-        ahead = [n for n in volume_numbers(self._volumes.directory) if n > number]
-        if ahead:
-            raise StoreError(
-                f"volume {ahead[0]} is newer than the catalog, which is from an older backup; "
-                "run hauspost rebuild"
-            )
-
-    def _left_behind(self, number: int, end: int) -> list[tuple[Location, Header]]:
-        """Whole records beyond the catalog's end: of a writer that did not come to commit."""
-        if number not in volume_numbers(self._volumes.directory):
-            return []
-        size = self._volumes.size(number)
-        if size < end:
-            raise StoreError(
-                f"volume {number} ends at {size}, before the {end} octets the catalog knows; "
-                "run hauspost verify, then bring the volume back from a backup"
-            )
-        tail = list(self._volumes.records(number, max(end, FILE_HEADER.size), size))
-        while tail and tail[-1][1].kind is Kind.SEAL:
-            tail.pop()
-        return tail
 
     def _adopt(
         self, tx: sqlite3.Connection, appender: Appender, left: list[tuple[Location, Header]]

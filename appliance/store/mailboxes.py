@@ -44,6 +44,8 @@ class Mailboxes(Room):
         if special_use == ALL_MAIL:
             raise NotAllowed("the mailbox of all mail is made by the archive itself")
         with self._db.write() as tx:
+            if (name, ALL_MAIL) in PROVIDED:
+                all_mail(tx, owner)  # first: nobody else may take its name
             create(tx, owner, name, special_use, next_modseq(tx))
         self._ring()
         return self.mailbox(owner, name)

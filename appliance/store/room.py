@@ -8,12 +8,13 @@ from typing import Final
 
 from appliance.bell import Bell
 from appliance.database import Database, moment
+from appliance.errors import StoreError
 from appliance.mail.types import Mailbox, Place, Seq, Uid
 from appliance.store.codec import Codecs
 from appliance.store.errors import NoSuchMailbox, NotAllowed
 from appliance.store.schema import MIGRATIONS
 from appliance.store.values import flags_of
-from appliance.store.volume import Location, Volumes
+from appliance.store.volume import Location, Volumes, volume_numbers
 
 ALL_MAIL: Final = "\\All"
 PLACE: Final = "mailbox, uid, seq, flags, keywords, modseq, internal_date"
@@ -31,7 +32,11 @@ class Room:
         self._bell = bell
         directory = root / "volumes"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = Database(root / "catalog.sqlite3", MIGRATIONS)
+        catalog = root / "catalog.sqlite3"
+        # A new one would show everybody empty mailboxes, and their programs would believe it.
+        if volume_numbers(directory) and not catalog.exists():
+            raise StoreError(f"{catalog}: the catalog is gone; bring it back from a backup")
+        self._db = Database(catalog, MIGRATIONS)
         self._volumes = Volumes(directory)
         self._codecs = Codecs(self._dictionary)
 

@@ -172,6 +172,10 @@ class Volumes:
             yield Location(volume, at, RECORD_HEADER.size + header.length), header
             at += RECORD_HEADER.size + header.length
 
+    def octets(self, volume: int, at: int, length: int) -> bytes:
+        """Octets as they stand in the file, whatever they are."""
+        return self._pread(volume, length, at)
+
     def size(self, volume: int) -> int:
         """Octets in the file now."""
         return os.fstat(self._file(volume).fd).st_size
@@ -196,13 +200,19 @@ class Volumes:
 
     def _pread(self, volume: int, length: int, at: int) -> bytes:
         file = self._file(volume)
-        octets = os.pread(file.fd, length, at)
+        name = volume_path(self.directory, volume).name
+        octets = b""
         while len(octets) < length:
-            more = os.pread(file.fd, length - len(octets), at + len(octets))
+            try:
+                more = os.pread(file.fd, length - len(octets), at + len(octets))
+            except OSError as error:
+                # Not RecordDamaged: a disk that fails now is no reason to cut anything off.
+                raise StoreError(
+                    f"{name}, record at {at}: cannot be read: {error.strerror}"
+                ) from error
             if not more:
-                name = volume_path(self.directory, volume).name
                 raise RecordMissing(f"{name}, record at {at}: the file ends before it does")
-            octets += more
+            octets = octets + more if octets else more
         return octets
 
 
@@ -219,6 +229,8 @@ class _File:
             raise RecordMissing(
                 f"{path}: the volume is gone; bring it back from a backup"
             ) from error
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
 
     def __del__(self) -> None:
         if self.fd >= 0:
@@ -237,7 +249,7 @@ class Appender:
         self._path = volume_path(directory, number)
         self._durable = end
         self._buffer = bytearray()
-        with _writing(self._path):
+        with writing(self._path):
             if self._path.exists():
                 # Sealed by a writer that did not come to commit it.
                 self._path.chmod(0o600)
@@ -269,7 +281,7 @@ class Appender:
         """Add a large record; its header is written last, so a torn one has no magic."""
         self._flush()
         start, at, checksum = self.end, self.end + RECORD_HEADER.size, 0
-        with _writing(self._path):
+        with writing(self._path):
             for piece in pieces:
                 checksum = zlib.crc32(piece, checksum)
                 _pwrite(self._fd, piece, at)
@@ -282,7 +294,7 @@ class Appender:
     def sync(self) -> None:
         """Everything appended is on the disk when this returns."""
         self._flush()
-        with _writing(self._path):
+        with writing(self._path):
             os.fdatasync(self._fd)
         self._durable = self.end
 
@@ -298,7 +310,7 @@ class Appender:
 
     def seal(self) -> None:
         """No more records: read-only from now on. The seal record was appended and synced."""
-        with _writing(self._path):
+        with writing(self._path):
             os.fchmod(self._fd, 0o444)
             os.fsync(self._fd)
 
@@ -308,12 +320,12 @@ class Appender:
 
     def _flush(self) -> None:
         if self._buffer:
-            with _writing(self._path):
+            with writing(self._path):
                 _pwrite(self._fd, self._buffer, self.end - len(self._buffer))
             self._buffer.clear()
 
 
-class _writing:
+class writing:
     """OSErrors of writing as ours."""
 
     def __init__(self, path: Path) -> None:
