@@ -26,7 +26,7 @@ from appliance.household import Account, Household
 
 JUMP_S: Final = 30.0
 _LOOK_S: Final = 10.0
-_RUNS_AT_ONCE: Final = 4
+_RUNS_AT_ONCE: Final = 8
 _FIRST_RUN_WITHIN_S: Final = 5.0
 _log = logging.getLogger("hauspost.schedule")
 

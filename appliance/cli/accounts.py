@@ -157,10 +157,12 @@ def discover(house: House, output: Output, chosen: argparse.Namespace) -> int:
             f"no settings are known for {chosen.address}: ask the provider for host and port "
             "and give them to hauspost account add"
         )
-    facts = dataclasses.asdict(preset)
-    output.result(
-        facts, *[f"{key}: {value}" for key, value in facts.items() if value not in (None, "", ())]
-    )
+    lines = [f"{preset.name}: sign in as {preset.user}"]
+    for protocol, server in (("imap", preset.imap), ("pop3", preset.pop3)):
+        if server is not None:
+            lines.append(f"  {protocol}  {server.host} port {server.port}, tls {server.tls}")
+    lines += [line for line in (preset.hint("en"), preset.help_url) if line]
+    output.result(dataclasses.asdict(preset), *lines)
     return 0
 
 

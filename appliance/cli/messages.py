@@ -105,6 +105,8 @@ def search(house: House, output: Output, chosen: argparse.Namespace) -> None:
     lines.append(
         f"{found.total} found" + (f", showing {len(hits)}" if len(hits) < found.total else "")
     )
+    if found.suggestion:
+        lines.append(f"did you mean: {found.suggestion}")
     if found.behind:
         lines.append(f"{found.behind} messages are not indexed yet")
     if found.notice:
@@ -116,6 +118,7 @@ def search(house: House, output: Output, chosen: argparse.Namespace) -> None:
             "cursor": found.cursor,
             "understood": [chip.understood for chip in found.chips],
             "behind": found.behind,
+            "suggestion": found.suggestion,
             "notice": found.notice,
         },
         *lines,

@@ -201,7 +201,7 @@ def put(
 def put_copies(
     tx: sqlite3.Connection, source: int, uids: list[int], target: int, modseq: int
 ) -> list[tuple[int, int]]:
-    """Places in ``target`` for places of ``source``: (uid there, uid here), \\Deleted left off."""
+    """Places in ``target`` for places of ``source``, flags kept: (uid there, uid here)."""
     pairs = []
     for uid in uids:
         row = tx.execute(

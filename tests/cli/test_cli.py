@@ -143,6 +143,18 @@ def test_an_account_is_added_changed_shown_and_removed(run: Run) -> None:
     assert run("account", "list")[1]["accounts"] == []
 
 
+def test_the_servers_of_an_address_are_told_with_what_to_do_first(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, preset = run("account", "discover", "anna@gmx.de")
+    assert (status, preset["imap"]["host"]) == (0, "imap.gmx.net")
+    assert main(["account", "discover", "anna@gmx.de", "--data", str(tmp_path)]) == 0
+    assert "imap  imap.gmx.net port 993, tls implicit" in capsys.readouterr().out
+    status, told = run("account", "discover", "anna@nobody.example")
+    assert status == 1
+    assert "ask the provider" in told["error"]
+
+
 def test_what_is_not_built_is_refused_and_not_silently_taken(run: Run) -> None:
     run("person", "add", "anna", "--password-stdin", stdin="not-a-real-one\n")
     status, told = run(*ADD, "--remove-after", "30d", stdin="pretend\n")
