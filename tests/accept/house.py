@@ -221,9 +221,9 @@ class RunningHouse:
         assert self._process is not None
         assert self._process.poll() is None, self.log()
         if self._only not in (None, "web"):
-            return _greets(self.ports.imap, b"* OK") and _greets(self.ports.smtp, b"220 ")
+            return greets(self.ports.imap, b"* OK") and greets(self.ports.smtp, b"220 ")
         mail = self._only == "web" or (
-            _greets(self.ports.imap, b"* OK") and _greets(self.ports.smtp, b"220 ")
+            greets(self.ports.imap, b"* OK") and greets(self.ports.smtp, b"220 ")
         )
         return mail and _says(self.ports.web, b"GET /sign-in HTTP/1.0\r\n\r\n", b"HTTP/1.")
 
@@ -379,7 +379,8 @@ def _after(words: list[str], flag: str) -> str | None:
     return words[words.index(flag) + 1] if flag in words else None
 
 
-def _greets(port: int, start: bytes) -> bool:
+def greets(port: int, start: bytes) -> bool:
+    """Whether somebody listens on a port of loopback and begins with these octets."""
     return _says(port, b"", start)
 
 
