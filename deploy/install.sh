@@ -171,7 +171,8 @@ check_disk() {
     esac
 }
 
-# What the settings say: "no" or "yes" for ports below 1024, then the web address's scheme and port.
+# What the settings say: "no" or "yes" for ports below 1024, the scheme and port of the web pages
+# (0 is off), and who can reach them: "here" is this machine only, "house" everybody at home.
 settings() {
     as_owner "$program/bin/python" -c '
 import sys
@@ -183,7 +184,7 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 low = any(0 < p < 1024 for p in (c.web_port, c.imap_port, c.imaps_port, c.smtp_port))
-print("yes" if low else "no", "https" if c.web_tls_on else "http", c.web_port)
+print("yes" if low else "no", "https" if c.web_tls_on else "http", c.web_port, "here" if c.loopback else "house")
 ' "$data"
 }
 
@@ -335,8 +336,8 @@ TEXT
 }
 
 start_service() {
-    local scheme port address code=''
-    read -r _ scheme port < <(settings)
+    local scheme port reach address code=''
+    read -r _ scheme port reach < <(settings)
     if ! systemd_runs; then
         [ -n "$prefix" ] || say "systemd does not run here: nothing was started."
         say "Start it by hand with: $command run"
@@ -353,9 +354,17 @@ start_service() {
     stopped=no
     address=$(hostname -I 2>/dev/null | awk '{ print $1 }')
     say
-    say "Hauspost runs. Open this page on any computer or phone at home:"
-    say "    $scheme://$(hostname -s).local:$port"
-    [ -z "$address" ] || say "or  $scheme://$address:$port"
+    if [ "$port" = 0 ]; then
+        say "Hauspost runs, without web pages (web_port = 0 in $data/config.toml)."
+        return
+    elif [ "$reach" = here ]; then
+        say "Hauspost runs, for this machine only (host in $data/config.toml). Open this page on it:"
+        say "    $scheme://localhost:$port"
+    else
+        say "Hauspost runs. Open this page on any computer or phone at home:"
+        say "    $scheme://$(hostname -s).local:$port"
+        [ -z "$address" ] || say "or  $scheme://$address:$port"
+    fi
     [ "$scheme" = http ] || say "The browser warns of the certificate, because Hauspost has made it itself: go on to the page."
     journalctl --sync 2>/dev/null || true
     code=$(journalctl -q -o cat "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value hauspost)" |
