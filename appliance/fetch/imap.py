@@ -43,6 +43,8 @@ _BATCH_MESSAGES: Final = 100
 _FACTS_MESSAGES: Final = 500
 _SET_OCTETS: Final = 900
 """Servers are only bound to take command lines of 1 000 octets (RFC 2683 §3.2.1.5)."""
+_UIDVALIDITY_MAX: Final = (1 << 63) - 1
+"""32 bits by RFC 9051 §2.3.1.1; more is borne as far as the ledger can hold it."""
 _SYSTEM: Final = {flag.lower(): flag for flag in SYSTEM_FLAGS}
 
 
@@ -104,10 +106,13 @@ class ImapSession:
     def examine(self, mailbox: RemoteMailbox) -> Opened:
         """Open for reading only; the highest uid first. No UIDVALIDITY counts as 0."""
         answer = self._client.examine(mailbox.raw)
+        # Some servers (Tencent) tell none: their uids are then all we have.
+        uidvalidity = int(answer.get(b"UIDVALIDITY") or 0)
+        if not 0 <= uidvalidity <= _UIDVALIDITY_MAX:
+            raise RemoteError(f"the server tells a UIDVALIDITY that cannot be: {uidvalidity:e}")
         uids, doubt = self._listed_uids(mailbox)
         return Opened(
-            # Some servers (Tencent) tell none: their uids are then all we have.
-            uidvalidity=int(answer.get(b"UIDVALIDITY") or 0),
+            uidvalidity=uidvalidity,
             uids=[str(uid) for uid in sorted(uids, reverse=True)],
             doubt=doubt,
         )
@@ -226,23 +231,25 @@ class ImapSession:
         yield arrived
 
     def _pieces(self, one: _Facts) -> Iterator[bytes]:
-        """The message's octets in order. The end is a piece that is empty, or short and beyond
-        the size hint: a short piece alone may be a server's own limit."""
+        """The message's octets in order. The end is a piece that is empty, or short just where
+        the size hint says: a short piece alone may be a server's own limit."""
         offset = 0
-        while octets := self._piece(one.uid, offset):
+        while piece := self._piece(one.uid, offset):
+            octets, whole = piece
             yield octets
             offset += len(octets)
-            if len(octets) > CHUNK_OCTETS or (
-                len(octets) < CHUNK_OCTETS and offset >= (one.size or 0)
-            ):
+            said = one.size or 0
+            done = offset >= said if whole else offset == said
+            if len(octets) > CHUNK_OCTETS or (len(octets) < CHUNK_OCTETS and done):
                 return
 
-    def _piece(self, uid: str, offset: int) -> bytes | None:
+    def _piece(self, uid: str, offset: int) -> tuple[bytes, bool] | None:
+        """Some octets, and whether the server said that they are no piece but the whole."""
         items = f"(UID BODY.PEEK[]<{offset}.{CHUNK_OCTETS}>)"
         for record in self._client.uid_fetch(uid, items):
             octets = _body(record, offset)
             if str(record[b"UID"]) == uid and octets:
-                return octets
+                return octets, b"BODY[]" in record
         return None
 
 

@@ -13,6 +13,7 @@ own search tells which (X-GM-RAW).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ _WELL_KNOWN: Final = {
 }
 _GMAIL_REST: Final = 'X-GM-RAW "has:nouserlabels -in:inbox -in:sent -in:drafts"'
 _OURS_ALONE: Final = "all mail"
+_NAME_OCTETS: Final = 900
+"""Our tree holds names of 1 000 octets; no mail may stay outside for a longer one."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -160,4 +163,13 @@ def _possible(path: str) -> str:
         levels[0] = INBOX
     if len(levels) == 1 and levels[0].lower() == _OURS_ALONE:
         levels[0] += " (provider)"
-    return "/".join(levels)
+    return _fitting("/".join(levels))
+
+
+def _fitting(name: str) -> str:
+    """The name, or its beginning with a mark that no other long name gets."""
+    octets = name.encode("utf-8")
+    if len(octets) <= _NAME_OCTETS:
+        return name
+    mark = hashlib.sha256(octets).hexdigest()[:8]
+    return octets[:_NAME_OCTETS].decode("utf-8", "ignore").rstrip("/ ") + "~" + mark

@@ -11,11 +11,12 @@ server has shown afterwards that it is well: an outage is no message's fault.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,9 @@ LIMIT_OCTETS: Final = 512 * 1024 * 1024
 STOPPED: Final = "stopped before its end; the next run goes on from here"
 _CAREFUL_MESSAGES: Final = 100
 _REPORT_APART_S: Final = 0.25
+RETRY_WITHIN: Final = timedelta(days=1, minutes=1)
+"""The archive's longest wait, and a little."""
+_log = logging.getLogger("hauspost.fetch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,11 @@ class _Run:
             error = STOPPED
         except ApplianceError as problem:
             error = str(problem)
+        except Exception as bug:
+            # Ours or the server's, it is this account's: the others are fetched, and this
+            # run is told of like any other.
+            _log.exception("%s: the run broke off", self._account.name)
+            error = f"the run broke off by a fault of Hauspost ({type(bug).__name__}: {bug})"
         finally:
             self._intake.close()
         if error is not None:
@@ -262,7 +271,8 @@ class _Run:
             if origin.uid not in listed:
                 if opened.doubt is None:
                     self._archive.clear_failure(origin)
-            elif failure.next_try > now:
+            elif now < failure.next_try <= now + RETRY_WITHIN:
+                # Further away only when the clock was put back since: then it is tried now.
                 later.add(origin.uid)
                 self._tally.failed.setdefault(origin, failure.reason)
             else:

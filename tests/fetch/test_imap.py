@@ -97,6 +97,44 @@ def test_a_whole_message_is_never_taken_for_its_second_piece(imap: World) -> Non
     assert "another piece" in run.failed[0].reason
 
 
+@pytest.mark.parametrize("said", [600_000, 700_000, 900_000, 1_000_000])
+def test_short_pieces_of_a_message_of_a_false_size_come_together(imap: World, said: int) -> None:
+    held = imap.maildrop.inbox.arrive(letter(1, 900_000))
+    imap.faults.size_lies[held.uid] = said
+    imap.faults.piece_octets = 650_000
+    run = imap.fetch()
+    assert (run.error, run.admitted) == (None, 1)
+    assert imap.kept() == imap.messages()
+
+
+def test_a_server_without_partial_fetch_may_be_wrong_about_sizes(imap: World) -> None:
+    held = imap.maildrop.inbox.arrive(letter(1, 700_000))
+    imap.faults.whole_instead_of_piece = True
+    imap.faults.size_lies[held.uid] = 600_000
+    run = imap.fetch()
+    assert (run.error, run.admitted) == (None, 1)
+    assert imap.kept() == imap.messages()
+
+
+def test_a_uidvalidity_beyond_all_bounds_refuses_its_mailbox_alone(imap: World) -> None:
+    imap.maildrop.inbox.arrive(letter(1))
+    imap.maildrop.box("Zoo").arrive(letter(2))
+    imap.maildrop.box("Zoo").uidvalidity = 1 << 70
+    run = imap.fetch()
+    assert run.admitted == 1
+    assert run.error is not None
+    assert run.error.startswith("Zoo: ")
+
+
+def test_mail_in_mailboxes_of_endless_names_comes_in(imap: World) -> None:
+    for number, end in enumerate("ab"):
+        imap.maildrop.box("Zoo/" + "long" * 400 + end).arrive(letter(number))
+    run = imap.fetch()
+    assert (run.error, run.failed, run.admitted) == (None, (), 2)
+    ours = [m.name for m in imap.archive.mailboxes("anna") if m.name.startswith("Zoo/long")]
+    assert len(ours) == 2
+
+
 def test_one_refused_mailbox_keeps_no_other_out(imap: World) -> None:
     imap.maildrop.inbox.arrive(letter(1))
     imap.maildrop.box("Kaputt").arrive(letter(2))

@@ -136,7 +136,8 @@ class ScriptedImap(ScriptedServer):
         octets, name = one.octets, "BODY[]"
         if wanted[1] is not None and not self.faults.whole_instead_of_piece:
             start = int(wanted[1])
-            octets, name = octets[start : start + int(wanted[2])], f"BODY[]<{start}>"
+            most = min(int(wanted[2]), self.faults.piece_octets or int(wanted[2]))
+            octets, name = octets[start : start + most], f"BODY[]<{start}>"
         if one.uid in self.faults.empty:
             connection.send(f"{told} {name} NIL)\r\n".encode())
             return

@@ -103,6 +103,8 @@ class Faults:
     refuse_message: set[int] = field(default_factory=set)
     announce_literal: dict[int, int] = field(default_factory=dict)
     whole_instead_of_piece: bool = False
+    piece_octets: int | None = None
+    """The server's own limit of a piece, however many octets are asked for."""
     unsolicited: bool = False
     endless: set[int] = field(default_factory=set)
     stall: Event | None = None
