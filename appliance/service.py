@@ -19,9 +19,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from appliance.bell import Bell
 from appliance.certificate import certificate_of, server_context
@@ -31,10 +32,14 @@ from appliance.household import Account, Household
 from appliance.store import Archive
 from appliance.supervisor import LIFELINE
 
+if TYPE_CHECKING:
+    from cheroot.server import HTTPConnection
+    from cheroot.wsgi import Server
+
 SETUP_CODE: Final = "setup_code"
 _WEB_THREADS: Final = 8
 _WEB_STOP_S: Final = 1
-"""How long answers in progress may take when we stop; a form that stops half-way is cut off."""
+"""How long answers in progress may take when we stop; who then still sends or reads is cut off."""
 _log = logging.getLogger("hauspost.service")
 
 
@@ -173,11 +178,37 @@ def _web(config: Config, stop: threading.Event) -> None:
                 "nobody lives here yet: open %s://%s:%d and enter the code %s",
                 *(scheme, config.host, config.web_port, code),
             )
+        connections = _remembered(server)
         server.prepare()
         thread = threading.Thread(target=server.serve, name="web", daemon=True)
         thread.start()
         stop.wait()
+        cutting = threading.Timer(_WEB_STOP_S, _cut_off, [connections])
+        cutting.start()
         server.stop()
+        cutting.cancel()
+
+
+def _remembered(server: Server) -> WeakSet[HTTPConnection]:
+    """The connections that the server opens from now on, as long as they are used."""
+    from cheroot.server import HTTPConnection
+
+    connections: WeakSet[HTTPConnection] = WeakSet()
+
+    class Connection(HTTPConnection):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            connections.add(self)
+
+    server.ConnectionClass = Connection
+    return connections
+
+
+def _cut_off(connections: WeakSet[HTTPConnection]) -> None:
+    """Wake the threads that wait for a browser; the server itself ends only their reading."""
+    for connection in list(connections):
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _stop_event() -> threading.Event:
@@ -208,11 +239,12 @@ def _watch(lifeline: int, told: Callable[[], None]) -> None:
 
 
 def configure_logging(level: str) -> None:
-    """To standard error, a line an event: journald adds time and process."""
+    """To standard error, a line an event; journald adds the time by itself."""
+    stamped = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     logging.basicConfig(
         stream=sys.stderr,
         level=level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format=stamped + "%(levelname)s %(name)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
     for noisy in ("apscheduler", "imapclient", "mail.log", "asyncio"):

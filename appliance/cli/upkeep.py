@@ -159,7 +159,8 @@ def status(house: House, output: Output, chosen: argparse.Namespace) -> None:
             problems.append(f"{account.name}: {last.error}")
         if failures:
             problems.append(f"{account.name}: {failures} messages could not be fetched")
-    if (problem := house.searcher.problem()) is not None:
+    # A new house has no index yet, and nothing that could be in it.
+    if newest and (problem := house.searcher.problem()) is not None:
         problems.append(problem)
     people = [
         {"name": person.name, "messages": house.archive.totals(person.name).messages}
