@@ -29,9 +29,8 @@ class Pages:
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}"
-        self._opener = build_opener(
-            HTTPCookieProcessor(http.cookiejar.CookieJar()), HTTPRedirectHandler()
-        )
+        self._jar = http.cookiejar.CookieJar()
+        self._opener = build_opener(HTTPCookieProcessor(self._jar), HTTPRedirectHandler())
 
     def sign_in(self, name: str, password: str) -> None:
         """Name and password into the form of the first page."""
@@ -50,6 +49,12 @@ class Pages:
         assert token, f"no form at {form_at}"
         data = urlencode({**fields, "csrf": token[1]}).encode()
         return self._answer(Request(self._base + path, data, {"Origin": self._base}))
+
+    def asking(self, path: str) -> str:
+        """The request for a page as it goes over the wire, for who wants to send it by hand."""
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
+        host = self._base.removeprefix("http://")
+        return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
 
     def _answer(self, asked: Request) -> str:
         with self._opener.open(asked, timeout=_TIMEOUT_S) as answer:

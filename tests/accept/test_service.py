@@ -27,6 +27,7 @@ from tests.accept.house import (
 
 pytestmark = pytest.mark.peers
 
+LARGE_OCTETS = 32_000_000
 SEARCHABLE_S = 2.0
 """How soon after its 250 a delivered message is found."""
 
@@ -83,6 +84,8 @@ def test_it_stops_in_time_while_everything_is_busy(
             stdin="of the silent one\n",
         )
         house.ok("import", str(box), "--person", "anna", "--mailbox", "INBOX")
+        (tmp_path / "large.eml").write_bytes(b"Subject: large\r\n\r\n" + b"x" * LARGE_OCTETS)
+        house.ok("import", str(tmp_path / "large.eml"), "--person", "anna", "--mailbox", "Large")
         house.start()
         pulling = threading.Thread(target=_pull, args=(house,))
         pulling.start()
@@ -97,13 +100,14 @@ def test_it_stops_in_time_while_everything_is_busy(
             post.send(b"Subject: never finished\r\n\r\nand so")
             page = held.enter_context(socket.create_connection(("127.0.0.1", house.ports.web)))
             page.sendall(b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n")
+            held.enter_context(_taking_nothing(house))
 
             record_property("stop_s", house.stop())
             assert b"BYE" in idle.read()
         pulling.join(30)
         assert not pulling.is_alive()
-        assert house.ok("verify", "--deep")["messages"] == 3_000
-        assert house.ok("follow", "--until-idle")["watermark"] == 3_000
+        assert house.ok("verify", "--deep")["messages"] == 3_001
+        assert house.ok("follow", "--until-idle")["watermark"] == 3_001
 
 
 def _many(count: int) -> Iterator[bytes]:
@@ -116,6 +120,30 @@ def _pull(house: RunningHouse) -> None:
     with contextlib.suppress(OSError, imaplib.IMAP4.abort), house.imap("anna") as witness:
         while True:
             look(witness, "INBOX")
+
+
+@contextlib.contextmanager
+def _taking_nothing(house: RunningHouse) -> Iterator[None]:
+    """A browser and a mail program that ask for much and do not read on."""
+    with contextlib.ExitStack() as held:
+        asked = (
+            (house.ports.web, house.pages("anna").asking("/message/3001/source")),
+            (
+                house.ports.imap,
+                f"a LOGIN anna {house.secrets.device['anna']}\r\nb SELECT Large\r\n"
+                "c FETCH 1 BODY.PEEK[]\r\n",
+            ),
+        )
+        for port, words in asked:
+            door = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            door.sendall(words.encode())
+            seen = b""
+            while b"xxx" not in seen:
+                more = door.recv(200)
+                assert more, seen
+                seen += more
+        yield
 
 
 @contextlib.contextmanager
