@@ -9,11 +9,12 @@ from itertools import chain, islice
 from bench.machine import corpora
 from tests.accept.corpus import messages
 
-_WORDS = (
+_TEXT = (
     "the of and to in is that for it as was with be on not are this have from meeting report "
     "Rechnung Garten Familie Urlaub Bestellung Lieferung Grüße Termin und oder nicht schedule "
     "update review draft budget order delivery support ticket account server release version"
-).split()
+)
+_WORDS = _TEXT.split()
 
 
 def letters(count: int) -> tuple[str, Iterator[bytes]]:

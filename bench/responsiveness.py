@@ -151,7 +151,10 @@ def _importing(house: RunningHouse, folder: Path) -> Iterator[None]:
     over = threading.Event()
 
     def work() -> None:
-        for words in (("import", "--person", "anna", "--mailbox", "INBOX", str(folder)), *[("reindex",)] * 20):
+        for words in (
+            ("import", "--person", "anna", "--mailbox", "INBOX", str(folder)),
+            *[("reindex",)] * 20,
+        ):
             if over.is_set():
                 return
             running.append(house.begin(*words))

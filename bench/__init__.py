@@ -1,0 +1,1 @@
+"""Figures: how fast, how soon, in how much memory (docs/bench.md). Nothing here is installed."""
