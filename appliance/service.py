@@ -65,7 +65,7 @@ def setup_code(household: Household) -> str | None:
         return None
     code = household.setting(SETUP_CODE)
     if not code:
-        code = f"{secrets.randbelow(10**6):06d}"
+        code = f"{secrets.randbelow(10**8):08d}"
         household.set_setting(SETUP_CODE, code)
     return code
 
@@ -105,7 +105,7 @@ def _mail(config: Config, stop: threading.Event) -> None:
     for left in config.spool.iterdir():
         left.unlink(missing_ok=True)  # a message in progress when the power went
     with _opened(config) as (bell, archive, household), ExitStack() as stack:
-        searcher = Searcher(archive, config.index)
+        searcher = Searcher(archive, config.index, household.ledgers)
         stack.callback(searcher.close)
         imap = ImapServer(archive, household, searcher, config, bell, config.spool)
         fetcher = Fetcher(household, archive, config, bell)
@@ -156,7 +156,7 @@ def _web(config: Config, stop: threading.Event) -> None:
     from web import create_app
 
     with _opened(config) as (bell, archive, household), ExitStack() as stack:
-        searcher = Searcher(archive, config.index)
+        searcher = Searcher(archive, config.index, household.ledgers)
         stack.callback(searcher.close)
         board = ProgressBoard(config.run)
         app = create_app(config, archive, household, searcher, board, bell)

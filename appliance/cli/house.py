@@ -69,7 +69,7 @@ class House:
     @cached_property
     def searcher(self) -> Searcher:
         """What a person may find."""
-        searcher = Searcher(self.archive, self.config.index)
+        searcher = Searcher(self.archive, self.config.index, self.household.ledgers)
         self._open.callback(searcher.close)
         return searcher
 

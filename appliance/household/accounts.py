@@ -84,6 +84,15 @@ class Accounts:
         )
         return [_account(row) for row in rows]
 
+    def ledgers(self, person: str, name: str) -> list[str]:
+        """The ledger's names for the maildrops of this person's account; none if it is not theirs."""
+        rows = self._database.read().execute(
+            "SELECT ledger FROM maildrop m JOIN account a ON a.name = m.account "
+            "WHERE a.name = ? AND a.person = ? ORDER BY ledger",
+            (scrubbed(name, 65), person),
+        )
+        return [row[0] for row in rows]
+
     def find(self, name: str) -> Account | None:
         """The account, capitals or not; None when there is none."""
         row = (

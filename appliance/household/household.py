@@ -220,6 +220,10 @@ class Household:
         """Accounts by name, of everybody or of one person."""
         return self._accounts.all(person)
 
+    def ledgers(self, person: str, account: str) -> list[str]:
+        """The ledger's names for every maildrop an account of this person has had."""
+        return self._accounts.ledgers(person, account)
+
     def account(self, name: str) -> Account:
         """The account; raises UsageError."""
         return self._accounts.get(name)

@@ -7,6 +7,7 @@ person who asks for ``in:Taxes`` is not shown what is elsewhere. ``notes`` says 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Collection
 from typing import Final
 
 from appliance.mail.types import ANSWERED, FLAGGED, SEEN, Flag
@@ -35,11 +36,16 @@ _ARMOUR: Final[dict[str, str]] = {
 }
 
 
+Ledgers = Callable[[str, str], Collection[str]]
+"""From an owner and the name of an account to its names in the ledger; none if it is not theirs."""
+
+
 class Filters:
     """What the filters of one owner's query mean; ``notes`` are sentences for the person."""
 
-    def __init__(self, archive: Archive, owner: str) -> None:
+    def __init__(self, archive: Archive, ledgers: Ledgers, owner: str) -> None:
         self._archive = archive
+        self._ledgers = ledgers
         self._owner = owner
         self.notes: list[str] = []
 
@@ -54,7 +60,7 @@ class Filters:
             case "has":
                 return self._has(value)
             case "account":
-                return self._some(archive.seqs_of_account(value), f"No mail came from {value}.")
+                return self._account(value)
             case "person":
                 return self._person(value)
             case "larger" if value.isdecimal():
@@ -98,9 +104,11 @@ class Filters:
         self.notes.append(f"You can search your own mail, not that of {name}.")
         return Nothing()
 
-    def _some(self, seqs: array[int], otherwise: str) -> Query:
+    def _account(self, name: str) -> Query:
+        # Of one's own accounts only: what also came by somebody else's is theirs to know.
+        seqs = self._archive.seqs_of_ledgers(self._ledgers(self._owner, name))
         if not seqs:
-            self.notes.append(otherwise)
+            self.notes.append(f"No mail came from {name}.")
         return within(seqs)
 
 

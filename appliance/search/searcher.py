@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance.errors import UsageError
 from appliance.mail.types import Flag, Seq
 from appliance.search import plain
-from appliance.search.filters import Filters, mentions
+from appliance.search.filters import Filters, Ledgers, mentions
 from appliance.search.shelf import Opened, Reader
 from appliance.search.snippets import Snippets
 from appliance.search.substring import Substring, Where
@@ -28,16 +28,24 @@ _LIMIT = 500
 _NEWEST = 1 << 62
 
 
+def _no_ledgers(owner: str, account: str) -> tuple[str, ...]:
+    return ()
+
+
 class Searcher:
     """The archive and its index together; safe for many threads.
 
     ``index`` is the folder that ``follow`` keeps (the usual case: a rebuilt
     index is picked up by itself), an open Index, or None. Without an index
-    that can be read, answers come from the catalog and say so.
+    that can be read, answers come from the catalog and say so. ``ledgers``
+    (``Household.ledgers``) knows whose an account is; without it nobody has any.
     """
 
-    def __init__(self, archive: Archive, index: Index | Path | None) -> None:
+    def __init__(
+        self, archive: Archive, index: Index | Path | None, ledgers: Ledgers = _no_ledgers
+    ) -> None:
         self._archive = archive
+        self._ledgers = ledgers
         self._reader = Reader(index) if isinstance(index, Path) else None
         self._given = Opened(index) if isinstance(index, Index) else None
         self._given_lock = threading.Lock()
@@ -69,7 +77,7 @@ class Searcher:
         parsed = _parsed(text)
         page = _Asked(_order(order), max(1, min(limit, _LIMIT)), _cursor(cursor))
         within = self._within(owner, parsed.query, mailbox)
-        filters = Filters(self._archive, owner)
+        filters = Filters(self._archive, self._ledgers, owner)
         query = resolve(parsed.query, filters)
         with self._opened() as (opened, fault):
             if opened is not None:
@@ -104,7 +112,7 @@ class Searcher:
         """
         parsed = _parsed(text)
         within = self._within(owner, parsed.query, None)
-        query = resolve(parsed.query, Filters(self._archive, owner))
+        query = resolve(parsed.query, Filters(self._archive, self._ledgers, owner))
         with self._opened() as (opened, _):
             if opened is not None:
                 try:
@@ -184,8 +192,8 @@ class Searcher:
         self, owner: str, text: str, parsed: Parsed, index: Index, within: SeqSet
     ) -> str | None:
         """A better spelling that finds something among what the owner may see."""
-        for better in respelt(text, parsed.query, index):
-            query = resolve(_parsed(better).query, Filters(self._archive, owner))
+        for better in respelt(text, parsed.query, index, within):
+            query = resolve(_parsed(better).query, Filters(self._archive, self._ledgers, owner))
             if index.count(query, within):
                 return better
         return None

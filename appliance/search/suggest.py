@@ -6,20 +6,24 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from index import Index
+from index import Index, SeqSet
 from index.query import Query, Term
 
 _MOST_WORDS: Final = 6
 _MOST_SPELLINGS: Final = 3
 
 
-def respelt(text: str, query: Query, index: Index) -> Iterator[str]:
+def respelt(text: str, query: Query, index: Index, within: SeqSet) -> Iterator[str]:
     """What was typed with better spellings of its words, the likeliest first.
 
-    The dictionary is of everybody's mail: a spelling is shown only to whom it
-    finds something of their own, which is for the caller to see to.
+    The dictionary is of everybody's mail: each spelling is one that stands in
+    what this person may see, whatever else was typed beside it.
     """
-    better = {word: found for word in _words(query) if (found := index.suggest(word))}
+    better: dict[str, list[str]] = {}
+    for word in _words(query):
+        found = [one for one in index.suggest(word) if index.count(Term(None, one), within)]
+        if found:
+            better[word] = found
     seen = {text}
     for rank in range(_MOST_SPELLINGS if better else 0):
         changed = text

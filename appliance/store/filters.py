@@ -7,8 +7,9 @@ down to it. What names an owner sees only the owner's places; what does not
 
 from __future__ import annotations
 
+import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from appliance.mail.types import SYSTEM_FLAGS, Flag
@@ -96,12 +97,12 @@ class Filters(Room):
         named = {f"word{n}": word for n, word in enumerate(words)}
         return self._set(f"SELECT seq FROM ({query}) WHERE {test}", **named)
 
-    def seqs_of_account(self, account: str) -> array[int]:
-        """Messages that were found in this account."""
+    def seqs_of_ledgers(self, ledgers: Collection[str]) -> array[int]:
+        """Messages that the ledger has under one of these names (``Origin.account``)."""
         return self._set(
             "SELECT DISTINCT l.seq FROM ledger l JOIN source s ON s.id = l.source "
-            "WHERE s.account = :account COLLATE NOCASE",
-            account=account,
+            "WHERE s.account IN (SELECT value FROM json_each(:ledgers))",
+            ledgers=json.dumps(list(ledgers)),
         )
 
     def seqs_of_thread(self, thread: int) -> array[int]:

@@ -297,3 +297,11 @@ def test_a_household_without_pins_is_opened(tmp_path: Path) -> None:
     with Household(tmp_path, cost=CHEAP) as household:
         assert household.account(GMAIL.name).pin is None
         assert household.account_password(GMAIL.name) == SECRET
+
+
+def test_only_whose_account_it_is_learns_its_names_in_the_ledger(fetching: Household) -> None:
+    fetching.update_account(replace(GMAIL, host="mail.example.org"), "other password")
+    both = ["anna@gmail.com", "anna@gmail.com#2"]
+    assert fetching.ledgers("anna", "Anna@Gmail.com") == both
+    assert fetching.ledgers("ben", GMAIL.name) == []
+    assert fetching.ledgers("anna", "none\x00such") == []

@@ -68,7 +68,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     with Archive(tmp_path / "archive") as archive, Follower(archive, index) as follower:
         for owner in ("anna", "ben"):
             archive.provision(owner)
-        searcher = Searcher(archive, index)
+        accounts = {"anna": {"home", "office"}, "ben": {"home of ben"}}
+        searcher = Searcher(archive, index, lambda owner, name: accounts[owner] & {name})
         yield World(archive, follower, searcher, index)
         searcher.close()
 

@@ -234,6 +234,11 @@ def test_a_better_spelling_is_offered_to_whom_it_finds_something(world: World) -
     assert world.searcher.find("ben", "Geheimnsi").suggestion == "geheimnis"
     assert world.searcher.find("anna", "Geheimnsi").suggestion is None
     assert world.searcher.find("anna", "rechnung").suggestion is None
+    # What is found by one word says nothing about the other.
+    assert (
+        world.searcher.find("anna", "Rechnugn OR Geheimnsi").suggestion == "rechnung OR Geheimnsi"
+    )
+    assert world.searcher.find("ben", "-Geheimnsi Geheimnsi").suggestion is None
 
 
 def test_one_mailbox_only_and_never_that_of_somebody_else(world: World) -> None:
@@ -287,6 +292,20 @@ def test_no_query_of_anybody_ever_shows_the_mail_of_somebody_else(world: World) 
                     ours = {m.name for m in world.archive.mailboxes(owner)}
                     assert set(hit.mailboxes) <= ours
     assert world.searcher.find("carla", "word").total == 0
+
+
+def test_an_account_of_somebody_else_is_as_unknown_as_none(world: World) -> None:
+    both = letter("both", "lake")
+    world.admit(both, owner="anna", account="office")
+    seq = world.admit(both, owner="ben", account="home of ben")
+    world.follower.until_idle()
+    assert world.found("ben", '"account:home of ben"') == []
+    assert world.found("ben", 'account:"home of ben"') == [seq]
+    for text in ("account:office", "account:append", "account:nonesuch"):
+        answer = world.searcher.find("ben", text)
+        assert answer.total == 0, text
+        assert answer.notice == f"No mail came from {text[8:]}."
+    assert world.searcher.find("ben", "-account:office").total == 1
 
 
 def test_many_threads_search_while_the_index_grows_and_is_rebuilt(world: World) -> None:
