@@ -130,7 +130,11 @@ class _Writer:
             title, words = news["title"], news["words"]
             date = self._now - timedelta(days=3 + 11 * n, hours=5)
             message = self._message(
-                "Küchenzettel <news@kuechenzettel.example>", BEN, title, date, f"{title}\n\n{words}"
+                "Küchenzettel <news@kuechenzettel.example>",
+                ANNA if n % 2 == 0 else BEN,
+                title,
+                date,
+                f"{title}\n\n{words}",
             )
             message.add_alternative(self._text("html", title=title, words=words), subtype="html")
             html = message.get_payload(1)
@@ -139,7 +143,8 @@ class _Writer:
                 picture(240, 80, n), maintype="image", subtype="png", cid="<head@kuechenzettel>"
             )
             message["List-Unsubscribe"] = "<https://kuechenzettel.example/unsubscribe>"
-            yield self._letter("ben-imap", "INBOX", message, date, read=n % 3 == 0)
+            account = "anna-imap" if n % 2 == 0 else "ben-imap"
+            yield self._letter(account, "INBOX", message, date, read=n % 3 == 1)
 
     def _orders(self) -> Iterator[Letter]:
         for n, order in enumerate(self._sample["order"]):
@@ -166,7 +171,7 @@ class _Writer:
         message = self._message(
             "Tante Inge <inge@example.com>",
             f"{ANNA}, {BEN}",
-            "Foto vom Sommerfest 🌻",
+            "Foto vom Sommerfest",
             date,
             self._text("photo"),
         )
