@@ -96,7 +96,8 @@ class Listener:
 def _sockets(directory: Path) -> list[Path]:
     try:
         return [Path(entry.path) for entry in os.scandir(directory) if entry.name.endswith(".bell")]
-    except FileNotFoundError:
+    except OSError:
+        # Gone, or no descriptor left: what rang is durable all the same, and is looked for.
         return []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from pathlib import Path
 
 from appliance.bell import Bell
@@ -53,4 +55,24 @@ def test_a_long_path_still_has_a_bell(tmp_path: Path) -> None:
     with bell.listen("imap") as listener:
         bell.ring()
         assert listener.wait(1.0)
+    bell.close()
+
+
+def test_a_ring_never_raises_whatever_became_of_the_directory(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    bell = Bell(run)
+    run.rmdir()
+    bell.ring()
+    run.write_bytes(b"")
+    bell.ring()
+    run.unlink()
+    run.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        bell.ring()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     bell.close()
