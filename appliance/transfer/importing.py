@@ -121,6 +121,11 @@ def _level(text: str) -> str:
     return "".join("_" if not c.isprintable() or c in '/\\*%"' else c for c in text).strip(" .")
 
 
+def _tellable(name: str) -> str:
+    """A name the ledger can keep: octets that were not UTF-8 (surrogates) are spelled out."""
+    return name.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
+
+
 # ---- what there is to read ----------------------------------------------------------------
 
 
@@ -254,7 +259,7 @@ class _Run:
 
     def take(self, source: _Source) -> None:
         # Two imports of one file for two people, or into two mailboxes, are two things.
-        name = f"{self.owner}/{source.mailbox}:{source.path}"
+        name = _tellable(f"{self.owner}/{source.mailbox}:{source.path}")
         known = self.archive.known_uids(ACCOUNT, name, 0)
         for message in source.messages:
             self.found += 1
@@ -263,22 +268,23 @@ class _Run:
             else:
                 size = len(message.octets)
                 self.done += size
-                if message.uid in known:
+                uid = _tellable(message.uid)
+                if uid in known:
                     self.duplicates += 1
                 else:
-                    known.add(message.uid)
-                    self.add(message, source.mailbox, name)
+                    known.add(uid)
+                    self.add(message, source.mailbox, Origin(ACCOUNT, name, 0, uid))
             self.tell(str(source.path))
         self.admit()
         self.tell(str(source.path), now=True)
 
-    def add(self, message: Loose, mailbox: str, name: str) -> None:
+    def add(self, message: Loose, mailbox: str, origin: Origin) -> None:
         size = len(message.octets)
         if self.waiting + size > _BATCH_OCTETS:
             self.admit()
         delivery = Delivery(
             octets=message.octets,
-            origin=Origin(ACCOUNT, name, 0, message.uid),
+            origin=origin,
             owner=self.owner,
             mailbox=mailbox_name([*mailbox.split("/"), *message.below]),
             internal_date=message.arrived or datetime.now(UTC),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,14 +107,16 @@ def _messages(
         return
     for name in names:
         path = folder / name
-        if name.startswith(".") or path.is_dir():
+        if name.startswith("."):
             continue
         # The name up to the flags stays when flags change: it names the message for ever.
         uid = f"{prefix}/{_INFO.sub('', name)}"
         try:
-            if path.is_symlink():
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
                 yield Unreadable(str(path), "a symbolic link; not followed")
-                continue
+            if not stat.S_ISREG(mode):
+                continue  # a pipe would never come to its end
             octets = octets_of(path)
             if len(octets) == 0:
                 yield Unreadable(str(path), "the file is empty")

@@ -297,3 +297,17 @@ def test_the_file_name_holds_nothing_but_plain_letters(archive: Archive) -> None
     message = archive.message(receipt.seq)
     assert message.digest == Digest(digest_of(octets))
     assert re.fullmatch(r"[A-Za-z0-9_-]+\.eml", file_name(message))
+
+
+def test_file_names_that_are_not_utf_8_come_in_and_are_known_again(
+    archive: Archive, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"old \xfc")
+    folder.mkdir()
+    for name in (b"Gr\xfc\xdfe.eml", b"Gr\xfc\xdee.eml"):
+        (folder / os.fsdecode(name)).write_bytes(LETTERS[0] + name)
+    (folder / os.fsdecode(b"M\xfcll.mbox")).write_bytes(b"".join(mboxrd(LETTERS[1], WHEN)))
+    first = import_paths([folder], archive, "anna")
+    assert (first.admitted, first.failed) == (3, ())
+    second = import_paths([folder], archive, "anna")
+    assert (second.admitted, second.duplicates, second.failed) == (0, 3, ())

@@ -144,3 +144,13 @@ def test_a_folder_without_new_is_no_maildir(tmp_path: Path) -> None:
 )
 def test_flags_a_mail_program_left_in_the_header(header: bytes, flags: set[Flag]) -> None:
     assert flags_in(header + b"\nbody\n") == flags
+
+
+def test_a_pipe_or_a_link_in_a_maildir_holds_nothing_up(tmp_path: Path) -> None:
+    for name in ("cur", "new", "tmp"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "new" / "1.h")
+    (tmp_path / "cur" / "2.h:2,S").symlink_to("/dev/zero")
+    (tmp_path / "cur" / "3.h:2,S").write_bytes(OCTETS)
+    found = list(read_maildir(tmp_path))
+    assert [type(one) for one in found] == [Unreadable, Loose]
