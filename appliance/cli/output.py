@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -22,6 +23,10 @@ class Output:
         self.json_wanted = json_wanted
         self._out = out or sys.stdout
         self._err = err or sys.stderr
+        for stream in (self._out, self._err):
+            # Subjects and file names hold what a terminal may not know, or nobody can write.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         self._drawn = 0
         self._last = 0.0
 
@@ -29,7 +34,7 @@ class Output:
         """The outcome: ``facts`` as JSON, or ``lines`` as text."""
         self.clear()
         if self.json_wanted:
-            print(json.dumps(facts, ensure_ascii=False, default=_plain), file=self._out)
+            print(self._json(facts), file=self._out)
         else:
             for line in lines:
                 print(line, file=self._out)
@@ -45,9 +50,13 @@ class Output:
         """What went wrong and what to do."""
         self.clear()
         if self.json_wanted:
-            print(json.dumps({"error": reason}, ensure_ascii=False), file=self._out)
+            print(self._json({"error": reason}), file=self._out)
         else:
             print(f"hauspost: {reason}", file=self._err)
+
+    def _json(self, facts: Mapping[str, object]) -> str:
+        plain = (self._out.encoding or "").lower() not in ("utf-8", "utf8")
+        return json.dumps(facts, ensure_ascii=plain, default=_plain)
 
     def progress(self, text: str, done: int, total: int) -> None:
         """A bar that is drawn over itself; only on a terminal."""
@@ -107,7 +116,13 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[str]:
 
 def day(moment: datetime | None) -> str:
     """A moment in local time."""
-    return "never" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M")
+    if moment is None:
+        return "never"
+    try:
+        moment = moment.astimezone()
+    except (OverflowError, ValueError):
+        pass  # at the ends of the calendar there is no other time zone
+    return moment.strftime("%Y-%m-%d %H:%M")
 
 
 def one_line(text: str, width: int = 60) -> str:

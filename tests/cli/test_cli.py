@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.cli import main
-from appliance.cli.output import Output, one_line, size, span, table
+from appliance.cli.output import Output, day, one_line, size, span, table
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -49,6 +51,33 @@ def test_the_first_person_is_the_keeper(run: Run) -> None:
     status, other = run("person", "add", "ben", "--password-stdin", stdin="not-a-real-one\n")
     assert not other["keeper"]
     assert [p["name"] for p in run("person", "list")[1]["people"]] == ["anna", "ben"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_text_is_printed_whatever_the_terminal_knows(encoding: str) -> None:
+    text = "“Grüße” \U0001f600 \udcff"
+    for json_wanted in (True, False):
+        octets = io.BytesIO()
+        out = io.TextIOWrapper(octets, encoding=encoding)
+        output = Output(json_wanted, out, out)
+        output.result({"text": text}, text)
+        output.failed(text)
+        out.flush()
+        lines = octets.getvalue().splitlines()
+        assert len(lines) == 2
+        if json_wanted:
+            assert json.loads(lines[0]) == {"text": text}
+            assert json.loads(lines[1]) == {"error": text}
+
+
+def test_a_date_at_the_end_of_the_calendar_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert day(datetime.min.replace(tzinfo=UTC)).startswith("1-01-01 ")
+        assert day(datetime.max.replace(tzinfo=UTC)).startswith("9999-12-31 ")
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_failure_is_one_object_with_its_reason_and_status_1(run: Run) -> None:
