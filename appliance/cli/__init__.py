@@ -3,7 +3,7 @@
     parser.py    the words it understands
     house.py     the data directory of one command, opened as far as it is needed
     output.py    JSON or text, and progress on a terminal
-    people.py accounts.py messages.py upkeep.py     what the commands do
+    people.py accounts.py messages.py running.py upkeep.py     what the commands do
 
 Exit status: 0 success, 1 a failure that is reported, 2 wrong usage. With
 ``--json`` exactly one JSON object is printed, also for a failure (``error``).

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
-from appliance.cli import accounts, messages, people, upkeep
 
 _PIN = "for a home server: its certificate's SHA-256 fingerprint, or its authority's PEM file"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A function of a module, imported when it is called."""
+
+    module: str
+    name: str
+
+    def __call__(self, *given: Any) -> Any:
+        return getattr(import_module(self.module), self.name)(*given)
+
+
+class _Room:
+    """A module of commands. Each process of the service is a command and has no use for others."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Command:
+        return Command(self._module, name)
+
+
+accounts, messages, people, running, upkeep = (
+    _Room(f"appliance.cli.{name}")
+    for name in ("accounts", "messages", "people", "running", "upkeep")
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +91,7 @@ class _Commands:
 
 
 def _service(commands: _Commands) -> None:
-    run = commands.add("run", upkeep.run, "run the service until it is stopped")
+    run = commands.add("run", running.run, "run the service until it is stopped")
     run.add_argument("--only", choices=("mail", "index", "web"), help="one process alone")
     run.add_argument("--host", metavar="H", help="the address to listen on")
     for door in ("imap", "imaps", "smtp", "web"):
