@@ -20,14 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import TYPE_CHECKING
 
 from appliance.config import Config
 from appliance.errors import ConfigError
+
+if TYPE_CHECKING:
+    # Imported where a certificate is read or made: it takes 9 MB, which a process
+    # without TLS of its own can spare.
+    from cryptography import x509
 
 LIFETIME = timedelta(days=397)
 """Apple's clients refuse a server certificate that lives longer than 398 days."""
@@ -92,6 +93,8 @@ def server_context(files: CertificateFiles) -> ssl.SSLContext:
 
 def expires(files: CertificateFiles) -> datetime:
     """When the certificate ends; raises ConfigError when it cannot be read."""
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as error:
@@ -123,6 +126,9 @@ def _is_wildcard(name: str) -> bool:
 
 def _covered(files: CertificateFiles, moment: datetime) -> frozenset[str]:
     """The names the certificate is good for; none when it is missing, torn, ending or misfit."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
         key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
@@ -140,6 +146,11 @@ def _covered(files: CertificateFiles, moment: datetime) -> frozenset[str]:
 
 
 def _make(files: CertificateFiles, names: Sequence[str], moment: datetime) -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     certificate = (
@@ -163,6 +174,8 @@ def _make(files: CertificateFiles, names: Sequence[str], moment: datetime) -> No
 
 
 def _general(name: str) -> x509.GeneralName:
+    from cryptography import x509
+
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

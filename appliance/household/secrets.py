@@ -18,9 +18,6 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from appliance.errors import ConfigError
 
 _MAGIC = "hauspost-key 1"
@@ -49,6 +46,8 @@ class Sealer:
 
         The file is read each time: another process may have rotated the keys.
         """
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 7 MB: only when needed
+
         identity, key = list(self._read_again().items())[-1]
         nonce = secrets.token_bytes(_NONCE_OCTETS)
         sealed = AESGCM(key).encrypt(nonce, secret.encode(), _bound(purpose))
@@ -56,6 +55,9 @@ class Sealer:
 
     def open(self, sealed: bytes, *purpose: str) -> str:
         """The secret sealed for that purpose; raises ConfigError."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         identity, rest = sealed[1 : 1 + _ID_OCTETS], sealed[1 + _ID_OCTETS :]
         key = self._loaded().get(identity)
         if key is None:
