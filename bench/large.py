@@ -107,15 +107,16 @@ def _fetched(folder: Path, kind: str) -> dict[str, Step]:
     found: dict[str, Step] = {}
     place = folder / "fetched"
     place.mkdir()
-    with DovecotOrigin(place, {"pop3": "one secret", "imap": "two secrets"}) as origin:
+    with DovecotOrigin(place, {"by-pop3": "one secret", "by-imap": "two secrets"}) as origin:
         ports = {"pop3": origin.pop3s_port, "imap": origin.imaps_port}
         with RunningHouse(place, environ={EXTRA_CA: str(origin.ca)}) as house:
             house.person("anna")
             for protocol, port in ports.items():
                 letter = KINDS[kind](place / "letter", f"{protocol}.{kind}", LARGE_OCTETS)
-                origin.load(protocol, "INBOX", [letter.path.read_bytes()])
-                house.account(protocol, "anna", protocol, port, origin.users[protocol])
-                found[f"in by {protocol.upper()}"] = _command(house, "fetch", protocol)
+                user = f"by-{protocol}"
+                origin.load(user, "INBOX", [letter.path.read_bytes()])
+                house.account(user, "anna", protocol, port, origin.users[user])
+                found[f"in by {protocol.upper()}"] = _command(house, "fetch", user)
     return found
 
 
