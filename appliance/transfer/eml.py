@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from appliance.transfer.loose import Loose, Unreadable, changed, octets_of
@@ -48,15 +48,21 @@ def read_eml(path: Path, below: tuple[str, ...] = (), uid: str | None = None) ->
     return Loose(str(path), name, octets, below, changed(path))
 
 
-def files_below(root: Path) -> Iterator[Path | Unreadable]:
-    """Every regular file below ``root``, in name order, folder by folder."""
+def files_below(
+    root: Path, but: Callable[[Path], frozenset[str]] = lambda _: frozenset()
+) -> Iterator[Path | Unreadable]:
+    """Every regular file below ``root``, in name order, folder by folder.
+
+    ``but`` names the folders in a folder that are passed over.
+    """
     unreadable: list[Unreadable] = []
 
     def refuse(error: OSError) -> None:
         unreadable.append(Unreadable(str(error.filename), error.strerror or str(error)))
 
     for folder, names, files in os.walk(root, onerror=refuse):
-        names.sort()
+        passed_over = but(Path(folder))
+        names[:] = sorted(name for name in names if name not in passed_over)
         links = [Path(folder) / name for name in names if (Path(folder) / name).is_symlink()]
         unreadable += (Unreadable(str(link), "a symbolic link; not followed") for link in links)
         for name in sorted(files):

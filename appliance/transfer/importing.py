@@ -134,8 +134,8 @@ def _sources(path: Path, mailbox: str | None) -> Iterator[_Source]:
     if path.is_dir():
         if maildir.holds_maildirs(path):
             yield _Source(path, mailbox or "INBOX", maildir.read_maildir(path))
-        else:
-            yield from _tree(path, mailbox)
+        # Beside Maildirs there may be other mail: nobody should have to notice that it stayed out.
+        yield from _tree(path, mailbox)
     elif not path.is_file():
         where = [Unreadable(str(path), "neither a file nor a folder")]
         yield _Source(path, mailbox or DEFAULT_MAILBOX, where)
@@ -149,12 +149,12 @@ def _sources(path: Path, mailbox: str | None) -> Iterator[_Source]:
 
 
 def _tree(root: Path, mailbox: str | None) -> Iterator[_Source]:
-    """A folder without Maildirs: its messages as one source, each mbox as one of its own."""
+    """A folder but for its Maildirs: messages as one source, each mbox as one of its own."""
     base = mailbox or mailbox_name([root.name]) or DEFAULT_MAILBOX
     boxes: list[Path] = []
 
     def singles() -> Iterator[Loose | Unreadable]:
-        for path in eml.files_below(root):
+        for path in eml.files_below(root, but=maildir.parts_of):
             if isinstance(path, Unreadable):
                 yield path
                 continue

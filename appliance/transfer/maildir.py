@@ -29,6 +29,7 @@ _FLAGS = {
     "D": DRAFT,
     "P": Flag("$Forwarded"),
 }
+_PARTS = frozenset({"cur", "new", "tmp"})
 # ":" cannot be in a file name on Windows and some network shares; ";" and "!" stand in for it.
 _INFO = re.compile(r"[:;!]2,([A-Za-z]*)$")
 _KEYWORD = re.compile(r"(\d+) ([^\s(){%*\"\\\]]+)$")
@@ -37,6 +38,11 @@ _KEYWORD = re.compile(r"(\d+) ([^\s(){%*\"\\\]]+)$")
 def is_maildir(path: Path) -> bool:
     """Whether the folder is a Maildir."""
     return (path / "cur").is_dir() and (path / "new").is_dir()
+
+
+def parts_of(folder: Path) -> frozenset[str]:
+    """The folders in which a Maildir keeps its messages; none if it is not one."""
+    return _PARTS if is_maildir(folder) else frozenset()
 
 
 def holds_maildirs(path: Path) -> bool:
@@ -87,7 +93,7 @@ def _maildirs(root: Path, below: tuple[str, ...]) -> Iterator[tuple[Path, tuple[
     except OSError:
         return
     for name in folders:
-        if name in ("cur", "new", "tmp") and is_maildir(root):
+        if name in _PARTS and is_maildir(root):
             continue
         if name.startswith("."):
             levels = tuple(modified_utf7(level) for level in name[1:].split(".") if level)

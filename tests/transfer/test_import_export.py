@@ -311,3 +311,18 @@ def test_file_names_that_are_not_utf_8_come_in_and_are_known_again(
     assert (first.admitted, first.failed) == (3, ())
     second = import_paths([folder], archive, "anna")
     assert (second.admitted, second.duplicates, second.failed) == (0, 3, ())
+
+
+def test_mail_beside_a_maildir_is_not_passed_over(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    for name in ("cur", "new", "tmp"):
+        (folder / "Maildir" / name).mkdir(parents=True)
+    (folder / "Maildir" / "cur" / "1.h:2,S").write_bytes(LETTERS[0])
+    (folder / "Maildir" / "tmp" / "2.h").write_bytes(b"Subject: never delivered\n\n")
+    (folder / "single.eml").write_bytes(LETTERS[1])
+    (folder / "deep").mkdir()
+    (folder / "deep" / "Old.mbox").write_bytes(b"".join(mboxrd(LETTERS[2], WHEN)))
+    first = import_paths([folder], archive, "anna")
+    assert (first.found, first.admitted, first.failed) == (3, 3, ())
+    assert stored(archive, "anna", "INBOX/Maildir") == [LETTERS[0]]
+    assert import_paths([folder], archive, "anna").duplicates == 3
