@@ -14,11 +14,12 @@ import asyncio
 import logging
 import os
 import secrets
+import select
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -214,28 +215,34 @@ def _cut_off(connections: WeakSet[HTTPConnection]) -> None:
 def _stop_event() -> threading.Event:
     """Set by SIGTERM, SIGINT, or the end of the process that started us."""
     stop = threading.Event()
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
 
-    def told(*_: object) -> None:
-        stop.set()
+    # Not stop.set() in a handler: the code it interrupts may hold the event's lock. And not
+    # any handler in Python: it runs only when the main thread wakes, which waits for this.
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+
+    def heard(*_: object) -> None:
+        """Its number is in the pipe already."""
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
+        signal.signal(number, heard)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor re-reads for all of us
     signal.pthread_sigmask(
         signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
     )
-    lifeline = os.environ.get(LIFELINE)
-    if lifeline is not None:
-        threading.Thread(target=_watch, args=(int(lifeline), told), daemon=True).start()
+    watched = [read_end]
+    if (lifeline := os.environ.get(LIFELINE)) is not None:
+        watched.append(int(lifeline))
+    threading.Thread(target=_watch, args=(watched, stop), name="stop", daemon=True).start()
     return stop
 
 
-def _watch(lifeline: int, told: Callable[[], None]) -> None:
-    try:
-        os.read(lifeline, 1)
-    except OSError:
-        pass
-    told()
+def _watch(watched: list[int], stop: threading.Event) -> None:
+    """Set ``stop`` when one of the pipes has something or has lost its other end."""
+    with suppress(OSError):
+        select.select(watched, [], [])
+    stop.set()
 
 
 def configure_logging(level: str) -> None:
