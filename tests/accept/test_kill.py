@@ -81,7 +81,6 @@ def test_fifty_kills_while_fetching_change_nothing_in_the_end(
     every = messages(corpora)
     chosen = random.Random(3).sample(every, MESSAGES)
     with Street(tmp_path, chosen) as street:
-        people = {one.person for one in street.holdings}
         served = street.served()
         with street.new_house(tmp_path / "measured") as house:
             began = time.monotonic()
@@ -90,44 +89,59 @@ def test_fifty_kills_while_fetching_change_nothing_in_the_end(
         fetching_s = max(run["seconds"] for run in runs)
         record_property("whole_s", whole_s)
 
-        with street.new_house(tmp_path / "house") as house:
-            memory = Memory()
-            whole = len(served["anna"] | served["ben"])
-            moments = Moments(whole, whole_s - fetching_s)
-            counts = []
-            for n in range(KILLS):
-                _kill(house, *moments.next())
-                counts.append(memory.look(house, people) - n // WRITES_BETWEEN)
-                moments.learn(counts[-1])
-                if n % WRITES_BETWEEN == WRITES_BETWEEN - 1:
-                    # Somebody else is the next to write behind what the kill has left.
-                    served["anna"].add(_write(house, tmp_path, n))
-            record_property("messages after each kill", counts)
-            assert counts[-1] > 0
-            assert sum(count < whole for count in counts) > KILLS // 2, counts
+        moments = Moments(len(served["anna"] | served["ben"]), whole_s - fetching_s)
+        counts: list[list[int]] = []
+        while sum(map(len, counts)) < KILLS:
+            with street.new_house(tmp_path / f"house-{len(counts)}") as house:
+                left = KILLS - sum(map(len, counts))
+                counts.append(_history(house, served, moments, left))
+        record_property("messages after each kill", counts)
+        assert any(count > 0 for history in counts for count in history)
 
-            for run in house.ok("fetch")["accounts"]:
-                assert (run["error"], run["failed"]) == (None, [])
-            memory.look(house, people)
-            for run in house.ok("fetch")["accounts"]:
-                assert (run["admitted"], run["octets"]) == (0, 0)
-            _ends_as_if_nothing_had_happened(house, served, memory)
+
+def _history(
+    house: RunningHouse, served: dict[str, set[str]], moments: Moments, kills: int
+) -> list[int]:
+    """An archive that is filled by killed runs until all is there, or no kill is left.
+
+    Answers how many messages there were after each kill.
+    """
+    digests = {person: set(found) for person, found in served.items()}
+    whole = len(digests["anna"] | digests["ben"])
+    memory = Memory()
+    counts: list[int] = []
+    while len(counts) < kills and memory.look(house, set(digests)) < whole:
+        if not _kill(house, *moments.next()):
+            continue  # it was done before its moment came
+        counts.append(memory.look(house, set(digests)))
+        moments.learn(counts)
+        if len(counts) % WRITES_BETWEEN == 0:
+            # Somebody else is the next to write behind what the kill has left.
+            digests["anna"].add(_write(house, len(counts)))
+            whole += 1
+
+    for run in house.ok("fetch")["accounts"]:
+        assert (run["error"], run["failed"]) == (None, [])
+    memory.look(house, set(digests))
+    for run in house.ok("fetch")["accounts"]:
+        assert (run["admitted"], run["octets"]) == (0, 0)
+    _ends_as_if_nothing_had_happened(house, digests, memory)
+    return counts
 
 
 class Moments:
     """Seeded random moments to kill at, over the start and over all of the fetching.
 
     A kill costs what was not yet stored, so most runs bring nothing to an end. How long
-    they may take is drawn up to a limit that follows what they bring: fast machine or
-    slow, there is something left to do at most of the kills.
+    they may take is drawn up to a limit that follows what they bring, on a fast machine
+    and on a slow one.
     """
 
     def __init__(self, whole: int, starting_s: float) -> None:
         self._dice = random.Random(20)
         self._starting_s = starting_s
-        self._share = whole / KILLS
+        self._share = 2 * whole / KILLS
         self._limit_s = 2 * BATCH_S
-        self._had = 0
 
     def next(self) -> tuple[bool, float]:
         """Whether to wait until it says that it fetches, and the seconds from there on."""
@@ -135,17 +149,17 @@ class Moments:
             return False, self._dice.uniform(0, self._starting_s)
         return True, self._dice.uniform(0, self._limit_s)
 
-    def learn(self, has: int) -> None:
-        """How many messages are stored now."""
-        brought, self._had = has - self._had, has
+    def learn(self, counts: list[int]) -> None:
+        """How many messages were stored after each kill until now."""
+        brought = counts[-1] - (counts[-2] if len(counts) > 1 else 0)
         if brought <= 1:
             self._limit_s *= 1.1
         elif brought > self._share:
             self._limit_s *= 0.7
 
 
-def _kill(house: RunningHouse, fetching: bool, after_s: float) -> None:
-    """Start a fetch, and kill it at a moment."""
+def _kill(house: RunningHouse, fetching: bool, after_s: float) -> bool:
+    """Start a fetch, and kill it at a moment; whether it was still running then."""
     process = house.begin("fetch")
     try:
         if fetching:
@@ -163,16 +177,17 @@ def _kill(house: RunningHouse, fetching: bool, after_s: float) -> None:
     finally:
         process.kill()
         said, errors = process.communicate()
-    if process.returncode != -signal.SIGKILL:
-        # It was done before the moment came; then it has found nothing amiss.
-        assert (process.returncode, errors) == (0, b""), errors
-        assert not any(run["failed"] for run in json.loads(said)["accounts"])
+    if process.returncode == -signal.SIGKILL:
+        return True
+    assert (process.returncode, errors) == (0, b""), errors
+    assert not any(run["failed"] for run in json.loads(said)["accounts"])
+    return False
 
 
-def _write(house: RunningHouse, directory: Path, n: int) -> str:
+def _write(house: RunningHouse, n: int) -> str:
     """Import a message of our own; its digest."""
     octets = b"Subject: note %d\r\nFrom: anna@example.org\r\n\r\nNumber %d.\r\n" % (n, n)
-    path = directory / f"note-{n}.eml"
+    path = house.data / f"note-{n}.eml"
     path.write_bytes(octets)
     assert house.ok("import", str(path), "--person", "anna", "--mailbox", "Notes")["admitted"] == 1
     return digest(octets)
