@@ -9,7 +9,7 @@ case-insensitive substrings of decoded text. Blocking: it runs in a worker threa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate
@@ -138,9 +138,13 @@ class SearchRun:
             found = {at for uid in uids if (at := self.selected.index(Uid(uid))) is not None}
             return found & among
         by_seq = self._by_seq(among)
+        seqs: Iterable[int] = by_seq
+        # Folding can only bring more ASCII texts together, so no message is passed over.
+        if (text := key.text or key.name).isascii():
+            seqs = self.searcher.with_header(sorted(by_seq), text)
         wanted = key.name.lower(), key.text.casefold()
-        seqs = (seq for seq in by_seq if _field_holds(self.archive.header(seq), *wanted))
-        return {at for seq in seqs for at in by_seq[seq]}
+        having = (seq for seq in map(Seq, seqs) if _field_holds(self.archive.header(seq), *wanted))
+        return {at for seq in having for at in by_seq[seq]}
 
     def _where(self, among: Found, column: str, test: Callable[[int], bool]) -> Found:
         values = self._column(among, column)

@@ -18,7 +18,7 @@ from appliance.search.snippets import Snippets
 from appliance.search.substring import Substring, Where
 from appliance.search.suggest import respelt
 from appliance.search.values import Found, SearchHit
-from appliance.search.words import date_of
+from appliance.search.words import HEADER_CHARACTERS, date_of
 from appliance.store import Archive, Message
 from appliance.store.room import ALL_MAIL
 from index import Cursor, Index, IndexFault, Order, Page, Query, SeqSet, resolve
@@ -140,6 +140,20 @@ class Searcher:
                 except IndexFault:
                     pass  # every message is read instead
         return search.found(among, where, None, None)
+
+    def with_header(self, seqs: Sequence[int], text: str) -> set[int]:
+        """IMAP SEARCH HEADER: those of the seqs with an ASCII text somewhere in their header.
+
+        Candidates: in which field it stands is for the caller to see. None is missed.
+        """
+        among = SeqSet.from_iterable(seqs)
+        search = Substring(self._archive, text)
+        sizes = self._archive.columns([Seq(seq) for seq in seqs], ["header_size"])
+        # What is cut off where headers are packed may hold it too.
+        long = {seq for seq, (size,) in sizes.items() if size > HEADER_CHARACTERS}
+        with self._opened() as (opened, _):
+            headers = opened.headers if opened is not None else None
+            return long | search.in_headers(among, headers)
 
     def watermark(self) -> int:
         """The seq up to which messages are found by their words; 0 without an index."""

@@ -27,6 +27,7 @@ from index.analysis import spellings, unspaced, words
 from index.query import And, Beside, Infix, Query, Words
 
 Where = Literal["text", "body"]
+"""TEXT looks at the header too, BODY does not (RFC 9051 §6.4.4)."""
 
 _WHOLE: Final = 64
 """A piece of a word up to this length stands whole in some word of the index, however long
@@ -58,6 +59,10 @@ class Substring:
             rest = SeqSet.from_iterable(seq for seq in seqs if seq not in found)
             found |= self._headers(rest, headers)
         return found
+
+    def in_headers(self, seqs: SeqSet, headers: Headers | None) -> set[int]:
+        """The seqs whose header section contains the string, in any field."""
+        return self._headers(seqs, headers) if self._needle else set(seqs)
 
     def _headers(self, seqs: SeqSet, headers: Headers | None) -> set[int]:
         if headers is None:

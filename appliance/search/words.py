@@ -26,7 +26,7 @@ _LARGEST: Final = Limits().input_octets * 3 // 2
 _EARLIEST: Final = 1971
 _AHEAD: Final = timedelta(days=1)
 _MOST_ATTACHMENTS: Final = 200
-_HEADER_CHARACTERS: Final = 200_000
+HEADER_CHARACTERS: Final = 200_000
 
 
 def body_text(octets: Octets, root: Part) -> str:
@@ -57,7 +57,7 @@ def _file_names(root: Part) -> list[str]:
 def header_text(header: Octets) -> str:
     """Every field in a line of its own, decoded, in the order they stand."""
     lines = (f"{field.name}: {decode(field.body)}" for field in fields(header))
-    return "\n".join(lines)[:_HEADER_CHARACTERS]
+    return "\n".join(lines)[:HEADER_CHARACTERS]
 
 
 def date_of(message: Message) -> datetime:

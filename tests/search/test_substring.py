@@ -117,6 +117,25 @@ def test_an_indexed_word_is_answered_without_reading_any_message(
     assert world.searcher.containing(seqs, "Message-ID: <", where="text") == set(seqs)
 
 
+@pytest.mark.parametrize("state", ["indexed", "behind", "no index"])
+def test_a_header_field_is_looked_for_in_its_candidates_only(world: World, state: str) -> None:
+    seqs = [
+        world.admit(
+            letter(f"s{n}", "x", X_Odd=f"value {n}", X_Long="é" * (110_000 if n == 2 else 1))
+        )
+        for n in range(6)
+    ]
+    if state == "indexed":
+        world.follower.until_idle()
+    if state == "behind":
+        world.follower.step(3)
+    found = world.searcher.with_header(seqs, "VALUE 4")
+    # What is too long to be packed whole is a candidate always.
+    assert found - {seqs[2]} == {seqs[4]}
+    assert world.searcher.with_header(seqs[:2], "x-odd") == set(seqs[:2])
+    assert world.searcher.with_header(seqs, "nowhere at all") <= {seqs[2]}
+
+
 def needles_of(texts: list[str], chosen: random.Random, count: int) -> list[str]:
     """Pieces of real texts: inside words, across words, over punctuation; and strangers."""
     kinds: list[Callable[[str], str]] = [
