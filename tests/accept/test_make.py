@@ -73,7 +73,6 @@ def test_make_run_in_a_fresh_clone_shows_the_sample_household(
         assert len(first) > 5
         assert pages.found(f'"{next(iter(first))}"')
         assert f"http://127.0.0.1:{ports.web}" in said()
-        assert "Traceback" not in said()
 
     began = time.monotonic()
     with running(clone, tmp_path, environ, ports, AGAIN_S):
@@ -112,6 +111,8 @@ def running(
         yield said
         os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to all of them
         process.wait(STOP_S)
+        assert "did not stop in time" not in said(), said()
+        assert "Traceback" not in said(), said()
         until(lambda: not _page(ports.web), "nobody answers any more", STOP_S)
     finally:
         if process.poll() is None:
