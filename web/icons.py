@@ -5,6 +5,7 @@ Decoration only: the words beside them say it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from markupsafe import Markup
@@ -52,6 +53,7 @@ PATHS: Final = {
 }
 
 
+@lru_cache(maxsize=256)
 def icon(name: str, filled: bool = False) -> Markup:
     """The picture; an unknown name is a plain folder."""
     kind = "icon filled" if filled else "icon"
