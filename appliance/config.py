@@ -23,12 +23,13 @@ accounts and rules are not configuration: they live in the household.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,27 @@ def load(
     return _checked(_parsed(data, chosen), chosen)
 
 
+def as_line(config: Config) -> str:
+    """The configuration in one line, for a process that shall not read the file itself."""
+    given = {f.name: getattr(config, f.name) for f in fields(config)}
+    return json.dumps(
+        {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in given.items()
+            if value is not None
+        }
+    )
+
+
+def of_line(line: str) -> Config:
+    """The configuration that ``as_line`` wrote."""
+    given: dict[str, Any] = json.loads(line)
+    for name in ("data", "tls_certificate", "tls_key"):
+        if name in given:
+            given[name] = Path(given[name])
+    return Config(**given)
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address or host name means this machine only."""
     if host == "localhost":
@@ -189,16 +211,16 @@ def _file_values(path: Path) -> dict[str, object]:
 
 
 def _parsed(data: Path, chosen: Mapping[str, tuple[str, object]]) -> Config:
-    fields: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for key, (source, value) in chosen.items():
         try:
-            fields[key] = _PARSERS[key](value)
+            parsed[key] = _PARSERS[key](value)
         except ValueError as error:
             raise ConfigError(f"{source}: {error}, is {_shown(value)}") from error
     for key in ("tls_certificate", "tls_key"):
-        if key in fields:
-            fields[key] = data / fields[key]
-    return Config(data=data, **fields)
+        if key in parsed:
+            parsed[key] = data / parsed[key]
+    return Config(data=data, **parsed)
 
 
 def _checked(config: Config, chosen: Mapping[str, tuple[str, object]]) -> Config:

@@ -20,8 +20,9 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -41,6 +42,8 @@ SETUP_CODE: Final = "setup_code"
 _WEB_THREADS: Final = 8
 _WEB_STOP_S: Final = 1
 """How long answers in progress may take when we stop; who then still sends or reads is cut off."""
+_INDEX_NICE: Final = 10
+"""The index may be a little behind; who reads mail does not wait for it."""
 _log = logging.getLogger("hauspost.service")
 
 
@@ -103,8 +106,7 @@ def _mail(config: Config, stop: threading.Event) -> None:
     from appliance.search import Searcher
     from appliance.smtp.receive import Receiver
 
-    for left in config.spool.iterdir():
-        left.unlink(missing_ok=True)  # a message in progress when the power went
+    _empty(config.spool)
     with _opened(config) as (bell, archive, household), ExitStack() as stack:
         searcher = Searcher(archive, config.index, household.ledgers)
         stack.callback(searcher.close)
@@ -130,6 +132,14 @@ def _mail(config: Config, stop: threading.Event) -> None:
         asyncio.run(_serve(imap, stop))
 
 
+def _empty(spool: Path) -> None:
+    """Take away the messages that were in progress when the power went."""
+    for left in spool.iterdir():
+        # What cannot be taken away (a folder such as lost+found) is no reason to stay down.
+        with suppress(OSError):
+            left.unlink()
+
+
 async def _serve(imap: object, stop: threading.Event) -> None:
     from appliance.imap import ImapServer
 
@@ -144,7 +154,12 @@ async def _serve(imap: object, stop: threading.Event) -> None:
 def _index(config: Config, stop: threading.Event) -> None:
     from appliance.follow import Follower
 
-    with _opened(config) as (bell, archive, _), Follower(archive, config.index, bell) as follower:
+    os.nice(_INDEX_NICE)
+    with (
+        closing(Bell(config.run)) as bell,
+        Archive(config.archive, bell) as archive,
+        Follower(archive, config.index, bell) as follower,
+    ):
         follower.run(stop)
 
 

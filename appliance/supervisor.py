@@ -19,11 +19,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from appliance.config import Config
+from appliance.config import Config, as_line
 from appliance.errors import ApplianceError
 
 LIFELINE: Final = "HAUSPOST_LIFELINE"
 """The environment variable that names the descriptor of the pipe."""
+TAKEN: Final = "HAUSPOST_TAKEN"
+"""The environment variable with the configuration that a child is to run with: not the
+file's, which may have been changed since, and have a mistake in it."""
 PROCESSES: Final = ("mail", "index", "web")
 STOP_S: Final = 4.0
 """How long a child may take to stop before it is killed; nothing is lost by that."""
@@ -32,6 +35,8 @@ _LONGEST_WAIT_S: Final = 60.0
 _HEALTHY_AFTER_S: Final = 60.0
 _LOOK_S: Final = 12 * 3600.0
 """How often the configuration is read anew unasked: certificates are renewed that way."""
+_FEW_ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
+"""glibc keeps memory for each thread apart (mallopt(3)); with many threads, most of it unused."""
 _HANDLED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 _log = logging.getLogger("hauspost.supervisor")
@@ -100,14 +105,30 @@ class Supervisor:
         now = time.monotonic()
         for child in self._children:
             if child.process is None and child.due <= now:
-                child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                    list(self._command(child.name)),
-                    pass_fds=(self._read_end,),
-                    env={**os.environ, LIFELINE: str(self._read_end)},
-                    stdin=subprocess.DEVNULL,
-                )
+                try:
+                    child.process = self._started(child.name)
+                except OSError as error:
+                    # No memory or no process left for now: the others go on meanwhile.
+                    _log.error(
+                        "%s: cannot be started: %s; tried again in %.1f s",
+                        *(child.name, error.strerror, child.wait_s),
+                    )
+                    self._postpone(child)
+                    continue
                 child.started = now
                 _log.info("%s: started as process %d", child.name, child.process.pid)
+
+    def _started(self, name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own command, no shell
+            list(self._command(name)),
+            pass_fds=(self._read_end,),
+            env={**os.environ, LIFELINE: str(self._read_end), TAKEN: as_line(self._config)},
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _postpone(self, child: _Child) -> None:
+        child.due = time.monotonic() + child.wait_s
+        child.wait_s = min(child.wait_s * 2, _LONGEST_WAIT_S)
 
     def _next_due_s(self) -> float:
         now = time.monotonic()
@@ -128,8 +149,7 @@ class Supervisor:
                 child.wait_s,
             )
             child.process = None
-            child.due = now + child.wait_s
-            child.wait_s = min(child.wait_s * 2, _LONGEST_WAIT_S)
+            self._postpone(child)
 
     def _reconfigure(self) -> None:
         self._look_due = time.monotonic() + _LOOK_S

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Config, default_data_dir, is_loopback, load
+from appliance.config import Config, as_line, default_data_dir, is_loopback, load, of_line
 from appliance.errors import ConfigError
 
 
@@ -144,3 +144,15 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_the_data_directory_comes_from_the_environment_or_the_platform() -> None:
     assert default_data_dir({"HAUSPOST_DATA": "/srv/mail"}) == Path("/srv/mail")
     assert default_data_dir({}).name.lower() == "hauspost"
+
+
+def test_a_configuration_goes_into_a_line_and_comes_back(tmp_path: Path) -> None:
+    plain = Config(data=tmp_path)
+    full = load(
+        tmp_path,
+        {"web_port": "0", "host": "::1", "message_limit_octets": "1 MiB", "log_level": "debug"},
+        {"HAUSPOST_TLS_KEY": "k\u00fcche.pem", "HAUSPOST_TLS_CERTIFICATE": "/c.pem"},
+    )
+    for config in (plain, full):
+        assert "\n" not in as_line(config)
+        assert of_line(as_line(config)) == config

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.service import _empty
 from appliance.supervisor import LIFELINE
 
 WAITS = (
@@ -76,3 +77,10 @@ def test_a_process_stops_when_its_supervisor_is_gone() -> None:
     os.close(write_end)
     assert ends(process) == 0
     os.close(read_end)
+
+
+def test_what_is_left_in_the_spool_goes_and_a_folder_there_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "smtp-1.part").write_bytes(b"half a message")
+    _empty(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lost+found"]

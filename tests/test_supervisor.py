@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from appliance import supervisor as module
-from appliance.config import Config
+from appliance.config import Config, of_line
 from appliance.errors import ConfigError
-from appliance.supervisor import LIFELINE, Supervisor, tell_systemd
+from appliance.supervisor import LIFELINE, TAKEN, Supervisor, tell_systemd
 
 HERE = (
     "import os, signal, socket, sys\n"
@@ -132,6 +132,43 @@ def test_one_that_dies_is_started_again_and_the_others_stay(tmp_path: Path, ear:
         assert not gone(up["two"])
 
     assert direct(made(Config(data=tmp_path), ear, names=("one", "two")), director) == 0
+
+
+def test_one_that_is_started_again_has_the_configuration_that_was_taken(
+    tmp_path: Path, ear: Ear
+) -> None:
+    """Whatever became of the file: a mistake in it must not keep down what was running."""
+    tells = HERE + f"door.sendto(os.environ['{TAKEN}'].encode(), sys.argv[1]); sys.exit(1)"
+    config = Config(data=tmp_path, web_port=1234, tls_key=tmp_path / "key")
+
+    def broken() -> Config:
+        raise ConfigError("config.toml: a mistake")
+
+    def director() -> None:
+        for _ in range(2):
+            ear.child()
+            assert of_line(ear.word()) == config
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    direct(made(config, ear, tells, broken), director)
+
+
+def test_one_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_WAIT_S", 0.01)
+    supervisor = made(Config(data=tmp_path), ear)
+    tries = iter([OSError(11, "Resource temporarily unavailable")])
+    started = supervisor._started
+
+    def failing(name: str) -> subprocess.Popen[bytes]:
+        if (error := next(tries, None)) is not None:
+            raise error
+        return started(name)
+
+    monkeypatch.setattr(supervisor, "_started", failing)
+    assert direct(supervisor, ear.child) == 0
+    assert "one: cannot be started: Resource temporarily unavailable" in caplog.text
 
 
 def test_the_house_goes_on_after_it_was_suspended(tmp_path: Path) -> None:

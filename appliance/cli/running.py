@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from appliance.certificate import certificate_of
 from appliance.cli.house import House
 from appliance.cli.output import Output
-from appliance.config import Config, load
-from appliance.supervisor import PROCESSES, Supervisor, command_of
+from appliance.config import Config, load, of_line
+from appliance.supervisor import PROCESSES, TAKEN, Supervisor, command_of
 
 
 def run(house: House, output: Output, chosen: argparse.Namespace) -> int:
     """run"""
     from appliance import service
 
-    config = house.config
+    taken = os.environ.get(TAKEN) if chosen.only is not None else None
+    config = house.config if taken is None else of_line(taken)
     service.configure_logging(config.log_level)
     if chosen.only is not None:
         return service.run_process(chosen.only, config)
