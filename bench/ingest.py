@@ -92,4 +92,10 @@ def profile() -> None:
 
 
 if __name__ == "__main__":
-    profile() if sys.argv[1:] == ["profile"] else one(sys.argv[1])
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["profile"]:
+            profile()
+        case [way]:
+            one(way)

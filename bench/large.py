@@ -149,3 +149,7 @@ def _same(seen: Streamed, letter: Letter) -> None:
 
 def _indexed(house: RunningHouse, count: int) -> None:
     until(lambda: house.ok("status")["indexed"] == count, f"{count} are indexed", 200)
+
+
+if __name__ == "__main__":
+    main()
