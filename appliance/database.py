@@ -149,8 +149,13 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
             raise DiskFull(f"{path}: no room left on the disk; make room") from error
         raise StoreError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0)  # Python's own have none
+        if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreError(
+                f"{path}: it is damaged ({error}); bring it back from a backup"
+            ) from error
         raise StoreError(f"{path}: {error}; run hauspost verify") from error

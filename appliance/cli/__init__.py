@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -40,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         output.failed(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return 1
+    except sqlite3.DatabaseError as error:
+        output.failed(f"a database of the house cannot be read: {error}; run hauspost verify")
+        return 1
+    except UnicodeEncodeError:
+        output.failed("the command holds octets that are no text in UTF-8")
         return 1
     except Exception as error:
         # A bug: people get a sentence, whoever mends it gets the rest.

@@ -202,7 +202,7 @@ def _messages(commands: _Commands) -> None:
     search.add_argument("--cursor", metavar="C", help="the next page of an earlier search")
     search.add_argument("--count", action="store_true")
     show = commands.add("show", messages.show, "show a message")
-    show.add_argument("seq", metavar="SEQ", type=int)
+    show.add_argument("seq", metavar="SEQ", type=_seq)
     how = show.add_mutually_exclusive_group()
     how.add_argument("--raw", action="store_true", help="octet for octet")
     how.add_argument("--headers", action="store_true")
@@ -218,6 +218,12 @@ def _upkeep(commands: _Commands) -> None:
     verify = commands.add("verify", upkeep.verify, "check the archive")
     verify.add_argument("--deep", action="store_true", help="read and compare every octet")
     commands.add("status", upkeep.status, "messages, accounts, runs, problems")
+
+
+def _seq(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:20]) < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not the number of a message")
+    return int(text)
 
 
 def _seconds(text: str) -> int:

@@ -10,6 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable
 
+from appliance.database import translated
 from appliance.errors import RecordDamaged, RecordMissing, StoreError
 from appliance.mail.types import Digest, Seq
 from appliance.store.messages import Messages
@@ -32,7 +33,14 @@ class Verify(Messages):
     """The archive's own auditor."""
 
     def verify(self, deep: bool = False, progress: Progress | None = None) -> VerifyReport:
-        """What does not hold, message by message; an empty report is a clean archive."""
+        """What does not hold, message by message; an empty report is a clean archive.
+
+        Raises StoreError when the catalog itself cannot be read.
+        """
+        with translated(self._db.path):
+            return self._verified(deep, progress)
+
+    def _verified(self, deep: bool, progress: Progress | None) -> VerifyReport:
         problems = self._database_problems() + self._volume_problems(deep)
         broken = self._broken_parts(deep)
         damaged: list[Damage] = []

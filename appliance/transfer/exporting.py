@@ -80,6 +80,8 @@ def export(
     """
     if format not in ("mbox", "eml"):
         raise UsageError(f"{format}: not a format; mbox or eml")
+    if format == "mbox" and not dest.name:
+        raise UsageError(f"{dest}: is a folder; name a file")
     chosen = _chosen(archive, owner, what)
     manifest = (
         dest / "manifest.jsonl"

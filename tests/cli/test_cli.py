@@ -258,3 +258,27 @@ def test_spans_and_tables_for_people() -> None:
 
 def test_a_subject_cannot_write_to_the_terminal() -> None:
     assert one_line("a\x1b[2Jb\nc") == "a [2Jb c"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("show", "99999999999999999999999"), 2),
+        (("show", "0"), 2),
+        (("show", "9223372036854775807"), 1),
+        (("search", "a\udcff"), 1),
+        (("export", "/", "--mailbox", "INBOX"), 1),
+    ],
+)
+def test_what_cannot_be_meant_is_no_internal_error(
+    run: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], status: int
+) -> None:
+    run("person", "add", "anna", "--password-stdin", stdin="not-a-real-one\n")
+    if status == 2:
+        with pytest.raises(SystemExit, match="2"):
+            run(*words)
+        assert "is not the number of a message" in capsys.readouterr().err
+        return
+    answer, told = run(*words)
+    assert answer == status
+    assert "internal error" not in told["error"]

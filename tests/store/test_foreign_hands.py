@@ -137,3 +137,25 @@ def test_nobody_takes_the_name_of_the_mailbox_of_all_mail(tmp_path: Path) -> Non
             archive.create("anna", "All Mail")
         archive.admit([delivery(letter(1))])
         assert archive.totals("anna").messages == 1
+
+
+def test_a_damaged_catalog_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    _filled(tmp_path, 1)
+    catalog = tmp_path / "catalog.sqlite3"
+    with Archive(tmp_path) as archive:
+        (page,) = (
+            archive._db.read()
+            .execute("SELECT rootpage FROM sqlite_master WHERE name='message'")
+            .fetchone()
+        )
+    octets = bytearray(catalog.read_bytes())
+    at = (page - 1) * 4096
+    octets[at : at + 64] = b"\xff" * 64
+    catalog.write_bytes(octets)
+    before = (tmp_path / "volumes" / FIRST).read_bytes()
+    with Archive(tmp_path) as archive:
+        with pytest.raises(StoreError, match="bring it back from a backup"):
+            archive.verify()
+        with pytest.raises(StoreError, match="bring it back from a backup"):
+            archive.admit([delivery(letter(99), uid="99")])
+    assert (tmp_path / "volumes" / FIRST).read_bytes() == before
