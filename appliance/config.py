@@ -101,6 +101,7 @@ class Config:
 
     def prepare(self) -> None:
         """Make the directories, each 0700; raises ConfigError naming the one that cannot be."""
+        self._refuse_root()
         for path in self._directories():
             try:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,6 +112,18 @@ class Config:
                 raise ConfigError(f"{path}: cannot be made: {error.strerror}") from error
         if not os.access(self.data, os.R_OK | os.W_OK | os.X_OK):
             raise ConfigError(f"{self.data}: not writable for this user; change its owner")
+
+    def _refuse_root(self) -> None:
+        """What root made here the owner of the mail could not write to afterwards."""
+        try:
+            owner = self.archive.stat().st_uid
+        except OSError:
+            return  # not there yet: it becomes ours
+        if os.geteuid() == 0 != owner:
+            raise ConfigError(
+                f"{self.archive}: belongs to user {owner}; "
+                f"run the command as that user: sudo -u '#{owner}' hauspost …"
+            )
 
     def _directories(self) -> Iterator[Path]:
         yield self.data

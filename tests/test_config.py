@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -156,3 +157,18 @@ def test_a_configuration_goes_into_a_line_and_comes_back(tmp_path: Path) -> None
     for config in (plain, full):
         assert "\n" not in as_line(config)
         assert of_line(as_line(config)) == config
+
+
+def test_root_makes_nothing_in_the_house_of_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume or a lock that root made would keep the service from writing ever after."""
+    config = Config(data=tmp_path)
+    config.archive.mkdir()
+    owner = config.archive.stat().st_uid or 65534
+    if os.geteuid() == 0:
+        os.chown(config.archive, owner, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(ConfigError, match=f"belongs to user {owner}"):
+        config.prepare()
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
