@@ -25,7 +25,7 @@ import zstandard
 
 from appliance.bell import Bell, Listener
 from appliance.errors import ApplianceError, DiskFull, StoreError
-from appliance.mail.attachment import Extractor
+from appliance.mail.attachment import Abandoned, Extractor
 from appliance.mail.types import Seq
 from appliance.search.extracted import Extracted
 from appliance.search.headers import Headers
@@ -44,6 +44,8 @@ _LOOK_S: Final = 1.0
 _PATIENCE_S: Final = 30.0
 _GLANCE_S: Final = 0.2
 _STALLED_S: Final = 60.0
+_GIVE_UP_S: Final = 1.0
+"""How long a file that is being read may keep us from stopping."""
 _HEADER_FAULTS: Final = (StoreError, sqlite3.DatabaseError, zstandard.ZstdError)
 
 
@@ -134,6 +136,8 @@ class Follower:
         archive are waited out and named in ``problem``.
         """
         listener = self._bell.listen("follow") if self._bell is not None else None
+        ended = threading.Event()
+        threading.Thread(target=self._give_up, args=(stop, ended), daemon=True).start()
         try:
             while not stop.is_set():
                 wait_s = _LOOK_S
@@ -141,15 +145,24 @@ class Follower:
                     self.until_idle(report, stop)
                     self._rest()
                     self.problem = None
+                except Abandoned:
+                    break
                 except (IndexFault, ApplianceError, OSError, sqlite3.Error) as error:
                     self._say(str(error))
                     self.close()
                     wait_s = _PATIENCE_S
                 self._wait(listener, stop, wait_s)
         finally:
+            ended.set()
             if listener is not None:
                 listener.close()
             self.close()
+
+    def _give_up(self, stop: threading.Event, ended: threading.Event) -> None:
+        """Told to stop, wait a little for the file being read; its batch is read again later."""
+        stop.wait()
+        if not ended.wait(_GIVE_UP_S):
+            self._extractor.abandon()
 
     def reindex(self, report: Report | None = None, stop: threading.Event | None = None) -> int:
         """Build the index anew beside the old one and put it in its place; how many documents.
@@ -274,6 +287,8 @@ class Follower:
             root = self._archive.structure(message.seq)
             document = document_of(message, octets, root, extracted.text)
             return document, fold(header_text(bytes(octets[: message.header_size])))
+        except Abandoned:
+            raise
         except Exception as error:  # one failure stays one failure: it is found by what is known
             _LOG.warning("message %d is indexed by its list entry alone: %s", message.seq, error)
             return poor_document(message), ""

@@ -38,6 +38,10 @@ def attachment_text(
         return extractor.text(media_type, filename, octets)
 
 
+class Abandoned(Exception):
+    """The reading was given up because everything stops; nothing is known of the file."""
+
+
 class Extractor:
     """A child process that reads files, one at a time; a new one when it failed.
 
@@ -49,6 +53,7 @@ class Extractor:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._served = 0
+        self._abandoned = False
 
     def __enter__(self) -> Extractor:
         return self
@@ -62,13 +67,19 @@ class Extractor:
         self.close()
 
     def text(self, media_type: str, filename: str | None, octets: bytes) -> AttachmentText:
-        """The text of one file; a child that hangs or dies is a failure, never an exception."""
+        """The text of one file; a child that hangs or dies is a failure, never an exception.
+
+        Raises Abandoned, from ``abandon`` on.
+        """
         if len(octets) > self._limits.input_octets:
             return AttachmentText("", failure="the file is too large to read its text")
         with self._lock:
             if self._served >= _SERVES:
                 self._stop()
             child = self._running()
+            if self._abandoned:
+                self._stop()
+                raise Abandoned
             late = threading.Event()
 
             def give_up() -> None:
@@ -85,6 +96,8 @@ class Extractor:
             self._served += 1
             if answer is None:
                 self._stop()
+                if self._abandoned:
+                    raise Abandoned
                 return AttachmentText("", failure=_why(late.is_set(), child.returncode))
             return answer
 
@@ -92,6 +105,15 @@ class Extractor:
         """End the child."""
         with self._lock:
             self._stop()
+
+    def abandon(self) -> None:
+        """Give up for good what is being read now; from another thread, at once."""
+        # Not under the lock: the thread that reads holds it. It looks at the flag after it has
+        # a child, and we look for a child after the flag: one of us sees the other.
+        self._abandoned = True
+        child = self._child
+        if child is not None:
+            child.kill()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ import pytest
 from appliance.bell import Bell
 from appliance.errors import RecordDamaged
 from appliance.follow import Follower, FollowProgress
-from appliance.mail.attachment import AttachmentText, Extractor
+from appliance.mail.attachment import AttachmentText, Extractor, Limits
 from appliance.mail.types import Delivery, Origin, Seq
 from appliance.search import Searcher
 from appliance.search.extracted import NAME as EXTRACTED
@@ -411,3 +413,43 @@ def test_a_full_disk_is_named_and_waited_out(
         stop.set()
         thread.join(5)
     assert found(archive, index, "word") == [seq]
+
+
+class Stubborn(Extractor):
+    """Its child never answers."""
+
+    def __init__(self) -> None:
+        super().__init__(Limits(timeout_s=60))
+        self.reading = threading.Event()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", "import sys; sys.stdin.buffer.read()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        self.reading.set()
+        return self._child
+
+
+def test_a_file_that_takes_long_does_not_keep_it_from_stopping(
+    archive: Archive, index: Path
+) -> None:
+    octets = with_file(b"Kosten.csv", b"Quokka;12")
+    archive.admit([Delivery(octets, Origin("home", "INBOX", 1, "1"), "anna", "INBOX", WHEN)])
+    stop = threading.Event()
+    extractor = Stubborn()
+    with extractor, Follower(archive, index, extractor=extractor) as follower:
+        running = threading.Thread(target=follower.run, args=(stop,))
+        running.start()
+        assert extractor.reading.wait(20)
+        stop.set()
+        running.join(20)
+        assert not running.is_alive()
+    # Nothing was taken in without its file: the next one reads it.
+    with Follower(archive, index) as follower:
+        assert follower.watermark() == 0
+        assert follower.until_idle() == 1
+    with closing(Searcher(archive, index)) as searcher:
+        assert searcher.find("anna", "Quokka").total == 1
