@@ -47,7 +47,7 @@ def left_behind(
     if ahead:
         raise StoreError(
             f"volume {ahead[0]} is newer than the catalog, which is from an older backup; "
-            "run hauspost rebuild"
+            "bring the newer catalog back from a backup"
         )
     if number not in there:
         if end > 0:
