@@ -32,6 +32,8 @@ from index.seqset import SeqSet
 # How much a word in that field says about the document; order of query.FIELDS.
 BOOSTS = (3.0, 2.0, 1.0, 1.0, 1.0, 1.5, 0.6, 0.5)
 
+_MOST_WEIGHED = 1000
+
 _Documents = set[int] | frozenset[int]
 Ranked = tuple[bytes, dict[int, tuple[Any, float]]]
 """A word, and for each field its scorer (Whoosh's) and weight."""
@@ -76,13 +78,13 @@ class Evaluator:
         """A subset of ``allowed``."""
         match step:
             case AnyWord(mask, words):
-                return self._union(mask, self._places(word for word, _ in words)) & allowed
+                return self._union(mask, self._places(word for word, _ in words), allowed)
             case Beginning(mask, prefixes):
                 found = (place for prefix in prefixes for place in self.segment.beginning(prefix))
-                return self._union(mask, found) & allowed
+                return self._union(mask, found, allowed)
             case Containing(mask, infixes):
                 found = (place for infix in infixes for place in self.segment.containing(infix))
-                return self._union(mask, found) & allowed
+                return self._union(mask, found, allowed)
             case SideBySide():
                 return self._phrase(step, allowed)
             case Dated(start, end):
@@ -108,12 +110,14 @@ class Evaluator:
         for word in words:
             yield from self.segment.places(word)
 
-    def _union(self, mask: int, places: Iterable[Place]) -> set[int]:
-        found: set[int] = set()
+    def _union(self, mask: int, places: Iterable[Place], allowed: _Documents) -> set[int]:
+        left = set(allowed)
         for field, term in places:
             if mask >> field & 1:
-                found.update(self.segment.documents(term))
-        return found
+                left.difference_update(self.segment.documents(term))
+                if not left:
+                    break  # a letter is in every document long before all its words are through
+        return set(allowed) - left
 
     def _dated(self, start: int | None, end: int | None) -> _Documents:
         dates, count = self.segment.dates, self.segment.count
@@ -241,7 +245,9 @@ def _matched(
                 for place in find(piece)
                 if step.mask >> place.field & 1
             )
-    yield from ((step.mask, word, 1.0) for word in words)
+    # A piece of so many words says nothing of one document's worth, and weighing each is dear.
+    if len(words) <= _MOST_WEIGHED:
+        yield from ((step.mask, word, 1.0) for word in words)
 
 
 def _cost(step: Step) -> int:

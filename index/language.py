@@ -38,6 +38,9 @@ from index.query import (
 LONGEST = 2000
 """Characters of a query; the rest is left out."""
 _DEEPEST = 30
+_MOST_WORDS = 64
+_MOST_STARRED = 4
+"""Pieces with a star in one query: each is a walk through the whole dictionary."""
 _DATE_WORDS = 4
 
 
@@ -83,6 +86,7 @@ _KEY = re.compile(r"([^\W\d_][\w-]{0,20}):(?!//)")
 _BARE = re.compile(r"[^\s()\"„“”«»‟]+")
 _OPERATOR = re.compile(r"(?:(OR|ODER)|(AND|UND)|(NOT|NICHT))(?![\w*:@.-])|(\|+)|(&+)(?=\s|$)")
 _SIZE = re.compile(r"(\d+(?:[.,]\d+)?) ?([kmg]?)(?:i?b|ytes?|octets)?")
+_LARGEST = 10**15
 _FACTOR = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -97,6 +101,8 @@ class _Parser:
         self.chips: list[Chip] = []
         self._excluded = False
         self._open = False
+        self._words = 0
+        self._stars = 0
 
     def problem(self, text: str, understood: str) -> None:
         """Say what was left out."""
@@ -113,6 +119,8 @@ class _Parser:
                 parts.append(part)
         if not parts:
             return None
+        # What is asked for twice is asked for once.
+        parts = list(dict.fromkeys(parts))
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
     def _ended(self, depth: int) -> bool:
@@ -133,7 +141,7 @@ class _Parser:
             while self._operator(1, 4):
                 pass
             parts.append(self._joined(field, depth))
-        found = [part for part in parts if part is not None]
+        found = list(dict.fromkeys(part for part in parts if part is not None))
         if len(found) < 2:
             return found[0] if found else None
         return Or(tuple(found))
@@ -144,7 +152,7 @@ class _Parser:
             while self._operator(2, 5):
                 pass
             parts.append(self._unit(field, depth))
-        found = [part for part in parts if part is not None]
+        found = list(dict.fromkeys(part for part in parts if part is not None))
         if len(found) < 2:
             return found[0] if found else None
         return And(tuple(found))
@@ -227,8 +235,17 @@ class _Parser:
         self.at = min(ends) + 1
         return self.text[start : min(ends)]
 
+    def _too_many(self, start: int) -> bool:
+        """Count a word or phrase; whether it is one too many, which is said once."""
+        self._words += 1
+        if self._words == _MOST_WORDS + 1:
+            self._left_out(start, f"only {_MOST_WORDS} words are looked for; the rest is left out")
+        return self._words > _MOST_WORDS
+
     def _phrase(self, field: str | None, start: int) -> Query | None:
         phrase = self._quoted()
+        if self._too_many(start):
+            return None
         if not words(phrase):
             return self._left_out(start, "no word in it; left out")
         self._chip("phrase", start, f"“{' '.join(phrase.split())}” word for word{_in(field)}")
@@ -244,6 +261,8 @@ class _Parser:
 
     def _word(self, field: str | None, start: int, word: str) -> Query | None:
         word = word.strip(",;")
+        if self._too_many(start):
+            return None
         if field is None and re.fullmatch(r"<[^\s<>]+@[^\s<>]+>", word):
             self._chip("word", start, f"the message {word}")
             return Phrase("id", word)
@@ -259,9 +278,17 @@ class _Parser:
         self._chip("word", start, f"“{word}”{_in(field)}")
         return Term(field, word)
 
-    def _starred(self, field: str | None, start: int, word: str, pieces: list[str]) -> Query:
+    def _starred(self, field: str | None, start: int, word: str, pieces: list[str]) -> Query | None:
         found: list[Query] = []
         said = []
+        left = max(0, _MOST_STARRED - self._stars)
+        self._stars += len(pieces)
+        if len(pieces) > left:
+            why = f"only {_MOST_STARRED} pieces with a star are looked for; left out"
+            self.problem(" ".join(f"*{piece}*" for piece in pieces[left:]), why)
+            pieces = pieces[:left]
+            if not pieces:
+                return None
         if not word.startswith("*"):
             found.append(Prefix(field, pieces[0]))
             said.append(f"words that begin with “{pieces[0]}”")
@@ -310,7 +337,8 @@ class _Parser:
         match = _SIZE.fullmatch(fold(value))
         if match is None:
             return self._left_out(start, "no size; left out (write 500k or 2M)")
-        octets = int(float(match[1].replace(",", ".")) * _FACTOR[match[2]])
+        # No message is as large as the largest number the catalog can hold.
+        octets = int(min(float(match[1].replace(",", ".")) * _FACTOR[match[2]], _LARGEST))
         self._chip("filter", start, f"{name} than {octets:,} octets")
         return Filter(name, str(octets))
 

@@ -85,7 +85,7 @@ class Accounts:
         return [_account(row) for row in rows]
 
     def ledgers(self, person: str, name: str) -> list[str]:
-        """The ledger's names for the maildrops of this person's account; none if it is not theirs."""
+        """The ledger's names for the maildrops of a person's account; none if it is not theirs."""
         rows = self._database.read().execute(
             "SELECT ledger FROM maildrop m JOIN account a ON a.name = m.account "
             "WHERE a.name = ? AND a.person = ? ORDER BY ledger",
