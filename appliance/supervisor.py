@@ -122,7 +122,12 @@ class Supervisor:
         return subprocess.Popen(  # noqa: S603 - our own command, no shell
             list(self._command(name)),
             pass_fds=(self._read_end,),
-            env={**os.environ, LIFELINE: str(self._read_end), TAKEN: as_line(self._config)},
+            env={
+                **_FEW_ARENAS,
+                **os.environ,
+                LIFELINE: str(self._read_end),
+                TAKEN: as_line(self._config),
+            },
             stdin=subprocess.DEVNULL,
         )
 
