@@ -52,7 +52,7 @@ def environment(shelf: Path) -> dict[str, str]:
     )
     python.chmod(0o755)
     for directory in site.getsitepackages():
-        for library in Path(directory).iterdir():
+        for library in Path(directory).glob("*"):  # Debian names directories that are not there
             ours = library.name.lower().startswith(("hauspost", "__editable__", "_virtualenv"))
             if not ours and library.suffix != ".pth" and not (shelf / library.name).exists():
                 (shelf / library.name).symlink_to(library)

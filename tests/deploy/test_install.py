@@ -248,7 +248,7 @@ def test_the_installed_program_runs_answers_and_stops(installed: Place) -> None:
             service.send_signal(signal.SIGTERM)
             out, _ = service.communicate(timeout=30)
     assert service.returncode == 0
-    assert re.search(r"enter the code \d{6}$", out, re.M)
+    assert re.search(r"enter the code \d{8}$", out, re.M)
     stopped = ask_health(installed, env)
     assert stopped.returncode == 1
     assert "does not answer" in stopped.stdout
