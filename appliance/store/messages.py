@@ -14,7 +14,7 @@ from appliance.database import moment
 from appliance.errors import RecordMissing
 from appliance.mail.bodystructure import body_octets
 from appliance.mail.structure import unpack as unpack_structure
-from appliance.mail.types import Digest, Part, Seq, Uid
+from appliance.mail.types import Digest, Octets, Part, Seq, Uid
 from appliance.store import parts
 from appliance.store.codec import LARGE_OCTETS, Codec
 from appliance.store.errors import NoSuchMessage
@@ -210,7 +210,7 @@ class Messages(Room):
     def _cut(self, where: Location, start: int, end: int) -> Iterator[bytes | memoryview]:
         at = 0
         needed = []
-        items = parts.unpack(b"".join(self._plain(where)))
+        items = parts.unpack(self._whole(where))
         for item in items:
             if at < end and at + item.size > start:
                 needed.append((at, item))
@@ -235,6 +235,18 @@ class Messages(Room):
         if row is None:
             raise RecordMissing(f"part {digest.hex()[:16]} is not in the archive")
         return self._plain(Location(*row))
+
+    def _whole(self, where: Location) -> Octets:
+        """A record's plain octets in one piece, and never in two copies."""
+        pieces = self._plain(where)
+        first = next(pieces, b"")
+        if (second := next(pieces, None)) is None:
+            return first
+        whole = bytearray(first)
+        whole += second
+        for piece in pieces:
+            whole += piece
+        return memoryview(whole).toreadonly()
 
     def _plain(self, where: Location) -> Iterator[bytes]:
         """A record's plain octets, in pieces when it is large."""

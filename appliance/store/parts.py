@@ -31,6 +31,7 @@ BASE64_FROM_OCTETS: Final = 700
 PLAIN_FROM_OCTETS: Final = 8192
 _LINE_MAX: Final = 1000
 _LINES_A_PIECE: Final = 4096
+_PIECE_OCTETS: Final = 1 << 18
 _LITERAL, _PLAIN, _BASE64 = range(3)
 _EOLS: Final = (b"\n", b"\r\n")
 
@@ -103,7 +104,7 @@ def assembled(
     """The octets of the message, piece by piece."""
     for item in items:
         if isinstance(item, Literal):
-            yield item.octets
+            yield from _slices(item.octets)
         elif item.line is None:
             yield from pieces(item.digest)
         else:
@@ -131,7 +132,7 @@ def pack(items: Iterable[Literal | Reference]) -> bytes:
     return b"".join((table, *literals))
 
 
-def unpack(skeleton: bytes) -> tuple[Literal | Reference, ...]:
+def unpack(skeleton: Octets) -> tuple[Literal | Reference, ...]:
     """The items of a skeleton; raises RecordDamaged when it is not one."""
     try:
         return _unpacked(skeleton)
@@ -139,7 +140,7 @@ def unpack(skeleton: bytes) -> tuple[Literal | Reference, ...]:
         raise RecordDamaged(f"skeleton cannot be read: {error}") from error
 
 
-def _unpacked(skeleton: bytes) -> tuple[Literal | Reference, ...]:
+def _unpacked(skeleton: Octets) -> tuple[Literal | Reference, ...]:
     if skeleton[0] != VERSION:
         raise RecordDamaged(f"skeleton version {skeleton[0]}, which this Hauspost does not know")
     count, at = _get(skeleton, 1)
@@ -150,7 +151,7 @@ def _unpacked(skeleton: bytes) -> tuple[Literal | Reference, ...]:
             length, at = _get(skeleton, at)
             table.append(length)
             continue
-        digest, at = Digest(skeleton[at : at + 32]), at + 32
+        digest, at = Digest(bytes(skeleton[at : at + 32])), at + 32
         size, at = _get(skeleton, at)
         if kind == _PLAIN:
             table.append(Reference(digest, size))
@@ -171,6 +172,16 @@ def _unpacked(skeleton: bytes) -> tuple[Literal | Reference, ...]:
     if at != len(skeleton):
         raise ValueError("its literals do not fill it")
     return tuple(items)
+
+
+def _slices(octets: Octets) -> Iterator[Octets]:
+    """Octets in pieces: whoever takes them may copy each, and never holds all."""
+    if len(octets) <= _PIECE_OCTETS:
+        yield octets
+        return
+    view = memoryview(octets)
+    for at in range(0, len(view), _PIECE_OCTETS):
+        yield view[at : at + _PIECE_OCTETS]
 
 
 def _leaves(root: Part) -> Iterator[Part]:
@@ -259,7 +270,7 @@ def _put(table: bytearray, value: int) -> None:
     table.append(value)
 
 
-def _get(octets: bytes, at: int) -> tuple[int, int]:
+def _get(octets: Octets, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         octet = octets[at]

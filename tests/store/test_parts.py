@@ -111,3 +111,12 @@ def test_a_skeleton_that_is_none_is_damage(octets: bytes) -> None:
 
 def test_an_empty_message_is_one_empty_literal() -> None:
     assert unpack(pack([Literal(b"")])) == (Literal(memoryview(b"")),)
+
+
+def test_octets_that_stay_in_the_skeleton_come_in_small_pieces_too() -> None:
+    octets = bytes(range(256)) * 4000
+    for held in (octets, memoryview(octets)):
+        items = unpack(pack([Literal(held)]))
+        pieces = list(assembled(items, lambda _: iter(())))
+        assert b"".join(pieces) == octets
+        assert max(map(len, pieces)) <= 1 << 18
