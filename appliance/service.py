@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ _WEB_STOP_S: Final = 1
 """How long answers in progress may take when we stop; who then still sends or reads is cut off."""
 _INDEX_NICE: Final = 10
 """The index may be a little behind; who reads mail does not wait for it."""
+_INDEX_STOP_S: Final = 2.5
 _log = logging.getLogger("hauspost.service")
 
 
@@ -161,6 +163,18 @@ def _index(config: Config, stop: threading.Event) -> None:
         Follower(archive, config.index, bell) as follower,
     ):
         follower.run(stop)
+
+
+def _end_soon(stop: threading.Event) -> None:
+    """End the index process in the middle of a batch that takes long to write.
+
+    A small machine needs more time for that than a stop may take. The index bears
+    being killed at any step, and what is not in it is taken in at the next start.
+    """
+    stop.wait()
+    time.sleep(_INDEX_STOP_S)
+    _log.info("index: stopped while it was writing; it goes on there at the next start")
+    os._exit(0)
 
 
 def _web(config: Config, stop: threading.Event) -> None:
