@@ -156,7 +156,9 @@ async def _serve(imap: object, stop: threading.Event) -> None:
 def _index(config: Config, stop: threading.Event) -> None:
     from appliance.follow import Follower
 
-    os.nice(_INDEX_NICE)
+    with suppress(OSError):
+        # systemd's sandbox keeps processes from changing their priority; it sets one itself.
+        os.nice(_INDEX_NICE)
     with (
         closing(Bell(config.run)) as bell,
         Archive(config.archive, bell) as archive,
