@@ -128,6 +128,8 @@ class Database:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA cache_size=-4096")
+            # What a long reader let the WAL grow to is given back once it has gone.
+            connection.execute("PRAGMA journal_size_limit=67108864")
         return connection
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:

@@ -226,10 +226,13 @@ class Admission(Messages):
         if special_use == ALL_MAIL:
             raise NotAllowed(f"{name} holds every message by itself; nothing is put there")
         if delivery.placing is Placing.ONCE:
+            # A mailbox that was deleted under this name counts: its mail was thrown away with it.
             had = tx.execute(
                 "SELECT 1 FROM place WHERE seq=?1 AND mailbox=?2 "
-                "UNION ALL SELECT 1 FROM vanished WHERE seq=?1 AND mailbox=?2",
-                (seq, mailbox),
+                "UNION ALL SELECT 1 FROM vanished v JOIN mailbox b ON b.id=v.mailbox "
+                "WHERE v.seq=?1 AND (b.id=?2 OR "
+                "(b.owner=?3 AND b.name=?4 AND b.gone IS NOT NULL))",
+                (seq, mailbox, delivery.owner, name),
             ).fetchone()
             if had is not None:
                 return None
@@ -343,7 +346,9 @@ def _thread(tx: sqlite3.Connection, reading: Reading) -> int:
     if not known and subject and reply and not reading.thread.references:
         known = _threads(tx, _key("subject " + subject))
     if known:
-        thread = min(known)
+        # The largest keeps its number: else a sender could have it written anew at every message.
+        one = next(iter(known))
+        thread = one if len(known) == 1 else max(known, key=lambda n: (_members(tx, n), -n))
     else:
         (thread,) = tx.execute(
             "INSERT INTO meta VALUES ('thread', 1) ON CONFLICT DO UPDATE SET value = value + 1 "
@@ -363,6 +368,11 @@ def _thread(tx: sqlite3.Connection, reading: Reading) -> int:
 
 def _threads(tx: sqlite3.Connection, key: bytes) -> set[int]:
     return {n for (n,) in tx.execute("SELECT thread FROM thread_key WHERE key=?", (key,))}
+
+
+def _members(tx: sqlite3.Connection, thread: int) -> int:
+    (count,) = tx.execute("SELECT count(*) FROM message WHERE thread=?", (thread,)).fetchone()
+    return int(count)
 
 
 def _know_part(tx: sqlite3.Connection, digest: Digest, size: int, where: Location) -> None:

@@ -85,6 +85,34 @@ def test_what_a_person_removed_does_not_come_back_by_another_account(archive: Ar
     assert contents(archive) == []
 
 
+def test_what_was_deleted_with_its_mailbox_does_not_come_back(archive: Archive) -> None:
+    archive.admit([delivery(letter(1), uid="1", mailbox="Zoo")])
+    archive.delete(archive.mailbox("anna", "Zoo").id)
+    # A new UIDVALIDITY at the provider: everything there is listed anew.
+    old, new = archive.admit(
+        [
+            delivery(letter(1), uid="7", mailbox="Zoo"),
+            delivery(letter(2), uid="8", mailbox="Zoo"),
+        ]
+    )
+    assert old.place is None
+    assert new.place is not None
+    (ben,) = archive.admit([delivery(letter(1), uid="1", mailbox="Zoo", owner="ben")])
+    assert ben.place is not None
+
+
+def test_the_larger_thread_keeps_its_number_when_two_become_one(archive: Archive) -> None:
+    small = archive.admit([delivery(letter(1), uid="1")])[0].seq
+    large = [
+        archive.admit([delivery(letter(n, References="<big@x>"), uid=str(n))])[0].seq
+        for n in (2, 3, 4)
+    ]
+    number = archive.message(large[0]).thread
+    joined = letter(5, References="<big@x> <letter.1@example.org>")
+    archive.admit([delivery(joined, uid="5")])
+    assert {archive.message(seq).thread for seq in (small, *large)} == {number}
+
+
 def test_an_append_always_makes_a_place(archive: Archive) -> None:
     receipts = archive.admit(
         [delivery(letter(1), str(n), placing=Placing.ALWAYS) for n in range(2)]
