@@ -187,6 +187,7 @@ def _web(config: Config, stop: threading.Event) -> None:
     from appliance.search import Searcher
     from web import create_app
 
+    threading.Thread(target=_end_soon, args=(stop,), name="end", daemon=True).start()
     with _opened(config) as (bell, archive, household), ExitStack() as stack:
         searcher = Searcher(archive, config.index, household.ledgers)
         stack.callback(searcher.close)
