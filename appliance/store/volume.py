@@ -255,12 +255,20 @@ class Appender:
                 self._path.chmod(0o600)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if end == 0:
-                header = FILE_HEADER.pack(FILE_MAGIC, FILE_VERSION, 0, number, archive_id)
-                os.ftruncate(self._fd, 0)
-                _pwrite(self._fd, header, 0)
-                os.fsync(self._fd)
-                sync_directory(directory)
-                self.end = self._durable = FILE_HEADER.size
+                try:
+                    self._begin(directory, archive_id)
+                except BaseException:
+                    os.close(self._fd)
+                    raise
+
+    def _begin(self, directory: Path, archive_id: bytes) -> None:
+        """Write the file's header; its name is durable afterwards, too."""
+        header = FILE_HEADER.pack(FILE_MAGIC, FILE_VERSION, 0, self.number, archive_id)
+        os.ftruncate(self._fd, 0)
+        _pwrite(self._fd, header, 0)
+        os.fsync(self._fd)
+        sync_directory(directory)
+        self.end = self._durable = FILE_HEADER.size
 
     def append(
         self, kind: Kind, digest: Digest, size: int, codec: int, dictionary: int, payload: Octets

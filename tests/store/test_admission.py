@@ -316,6 +316,26 @@ def test_a_full_disk_takes_nothing_and_says_so(
     assert archive.verify(deep=True).clean
 
 
+def test_a_volume_that_cannot_be_begun_leaves_no_file_open(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk lasts for days, and every try for mail would take a descriptor for good."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    archive.totals()
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "pwrite", full)
+    for _ in range(5):
+        with pytest.raises(DiskFull):
+            archive.admit([delivery(letter(1))])
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1  # the volume, open for reading
+    archive.admit([delivery(letter(1))])
+    assert archive.verify(deep=True).clean
+
+
 def test_a_sync_that_fails_is_never_taken_for_one_that_did_not(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
