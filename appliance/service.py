@@ -159,6 +159,7 @@ def _index(config: Config, stop: threading.Event) -> None:
     with suppress(OSError):
         # systemd's sandbox keeps processes from changing their priority; it sets one itself.
         os.nice(_INDEX_NICE)
+    threading.Thread(target=_end_soon, args=(stop,), name="end", daemon=True).start()
     with (
         closing(Bell(config.run)) as bell,
         Archive(config.archive, bell) as archive,
@@ -187,7 +188,6 @@ def _web(config: Config, stop: threading.Event) -> None:
     from appliance.search import Searcher
     from web import create_app
 
-    threading.Thread(target=_end_soon, args=(stop,), name="end", daemon=True).start()
     with _opened(config) as (bell, archive, household), ExitStack() as stack:
         searcher = Searcher(archive, config.index, household.ledgers)
         stack.callback(searcher.close)
