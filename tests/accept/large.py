@@ -63,6 +63,15 @@ def attachment(path: Path, seed: str, size: int) -> Letter:
 
     ``size`` is kept but for less than a line.
     """
+    return _film(path, seed, size, b"")
+
+
+def odd_attachment(path: Path, seed: str, size: int) -> Letter:
+    """The same with a blank at the end of a line: the archive has to keep the base64 as it is."""
+    return _film(path, seed, size, b" ")
+
+
+def _film(path: Path, seed: str, size: int, blank: bytes) -> Letter:
     head = _head(seed, 'multipart/mixed; boundary="b"', "7bit") + (
         b"--b\r\nContent-Type: text/plain\r\n\r\nHere is the film.\r\n--b\r\n"
         b'Content-Type: application/octet-stream; name="film.bin"\r\n'
@@ -73,8 +82,8 @@ def attachment(path: Path, seed: str, size: int) -> Letter:
     def lines() -> Iterator[bytes]:
         noise = random.Random(seed)
         while True:
-            wrapped = base64.encodebytes(noise.randbytes(57 * 16384))
-            yield wrapped.replace(b"\n", b"\r\n")
+            wrapped = base64.encodebytes(noise.randbytes(57 * 16384)).replace(b"\n", b"\r\n")
+            yield wrapped[:-2] + blank + b"\r\n"
 
     return _written(path, head, lines(), size, b"--b--\r\n")
 
