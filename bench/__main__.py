@@ -41,7 +41,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="\n".join(f"{name:16}{bench.what}" for name, bench in BENCHES.items()),
     )
-    arguments.add_argument("names", nargs="*", metavar="NAME", help="default: all, about ten minutes")
+    arguments.add_argument("names", nargs="*", metavar="NAME", help="default: all, ten minutes")
     names = arguments.parse_args().names or list(BENCHES)
     if unknown := [name for name in names if name not in BENCHES]:
         arguments.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
