@@ -43,7 +43,6 @@ class Reading:
     fields: tuple[Field, ...]
     envelope: Envelope
     envelope_octets: bytes
-    body_octets: bytes
     bodystructure_octets: bytes
     root: Part
     subject: str
@@ -85,11 +84,6 @@ def read_message(octets: Octets) -> Reading:
         envelope=envelope,
         envelope_octets=guarded(
             "envelope", lambda: envelope_octets(envelope), envelope_octets(Envelope())
-        ),
-        body_octets=guarded(
-            "body structure",
-            lambda: body_octets(octets, root, extended=False),
-            body_octets(b"", plain, extended=False),
         ),
         bodystructure_octets=guarded(
             "body structure",
