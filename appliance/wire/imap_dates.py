@@ -6,7 +6,7 @@ Month names are English whatever the locale is.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
 _MONTHS: Final = (
@@ -51,8 +51,10 @@ def parse_date_time(octets: bytes) -> datetime | None:
     zone = timedelta(hours=zone_h, minutes=zone_m) * (-1 if found[7] == b"-" else 1)
     try:
         month = _MONTH.get(found[2].lower(), 0)
-        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=timezone(zone))
-    except ValueError:
+        moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=timezone(zone))
+        moment.astimezone(UTC)  # in UTC too it must be in a year from 1 to 9999
+        return moment
+    except (ValueError, OverflowError):
         return None
 
 

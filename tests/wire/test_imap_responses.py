@@ -221,7 +221,16 @@ def test_a_set_of_a_large_mailbox_is_written_in_linear_time() -> None:
 
 
 @steady
-@given(st.dates(), st.datetimes(timezones=st.just(UTC)), st.integers(-1439, 1439))
+@given(
+    st.dates(),
+    # A day from either end of the calendar: the moment is one in UTC too.
+    st.datetimes(
+        datetime(1, 1, 2),  # noqa: DTZ001 - Hypothesis takes naive bounds
+        datetime(9999, 12, 30),  # noqa: DTZ001
+        timezones=st.just(UTC),
+    ),
+    st.integers(-1439, 1439),
+)
 def test_dates_come_back_as_they_were(day: date, moment: datetime, minutes: int) -> None:
     assert parse_date(date_octets(day)) == day
     there = moment.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
@@ -229,6 +238,12 @@ def test_dates_come_back_as_they_were(day: date, moment: datetime, minutes: int)
     assert read == there
     assert read is not None
     assert read.utcoffset() == there.utcoffset()
+
+
+def test_a_moment_beyond_the_calendar_is_none() -> None:
+    assert parse_date_time(b" 1-Jan-0001 00:00:00 +0000") is not None
+    assert parse_date_time(b" 1-Jan-0001 00:00:00 +1400") is None
+    assert parse_date_time(b"31-Dec-9999 23:59:59 -1200") is None
 
 
 def test_pythons_own_client_reads_our_internal_date() -> None:
