@@ -225,6 +225,9 @@ def _bare_value(name: bytes, octets: bytes) -> bytes:
     if name in _FILE_NAMES:
         # Programs that forget the quotes send ``name=photo (1).jpg``.
         return octets.strip(b'"')
+    if octets.startswith(b"("):
+        # A comment may stand between any two tokens (RFC 2045 §5.1): ``charset=(x)"utf-8"``.
+        octets = _uncommented(octets).strip().strip(b'"')
     match = _BARE_WORD.match(octets)
     return match.group() if match else b""
 
