@@ -210,6 +210,6 @@ def put_back(seq: int) -> AnyResponse:
 
 
 def _uid(text: str) -> Uid:
-    if not text.isdecimal() or not 0 < int(text[:12]) < 1 << 32:
+    if not text.isdecimal() or len(text) > 10 or not 0 < int(text) < 1 << 32:
         abort(400, t("This page cannot be used that way."))
     return Uid(int(text))

@@ -65,6 +65,13 @@ def test_a_star_is_one_button(rooms: Rooms, anna: Browser) -> None:
     assert FLAGGED not in rooms.archive.snapshot(box).flags[0]
 
 
+@pytest.mark.parametrize("uid", ["0", "x", "-1", "4294967296", "0" * 11 + "9" * 30, "9" * 5000])
+def test_a_number_that_is_no_uid_is_the_askers_fault(rooms: Rooms, anna: Browser, uid: str) -> None:
+    box = rooms.mailbox("anna", "INBOX")
+    assert anna.post(f"/box/{box}/act", {"verb": "read", "uid": [uid]}).status_code == 400
+    assert anna.post(f"/box/{box}/act", {"star": f"{uid}:on"}).status_code == 400
+
+
 def test_delete_moves_to_the_trash_and_take_out_keeps_the_message(
     rooms: Rooms, anna: Browser
 ) -> None:
