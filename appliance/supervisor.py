@@ -67,7 +67,8 @@ class Supervisor:
         self._config = config
         self._command = command
         self._reload = reload
-        self._children = [_Child(name) for name in names]
+        self._names = names
+        self._children = self._wanted()
         self._read_end, self._write_end = os.pipe()
         os.set_inheritable(self._read_end, True)
         self._fingerprint = _fingerprint(config)
@@ -170,8 +171,12 @@ class Supervisor:
         self._config, self._fingerprint = config, fingerprint
         _log.info("configuration read again: the processes start anew with it")
         self._stop(self._children)
-        for child in self._children:
-            child.process, child.due = None, 0.0
+        self._children = self._wanted()
+
+    def _wanted(self) -> list[_Child]:
+        """The processes of the configuration; without a port there are no web pages."""
+        wanted = (name for name in self._names if name != "web" or self._config.web_port)
+        return [_Child(name) for name in wanted]
 
     def _stop(self, children: Sequence[_Child]) -> int:
         running = [child.process for child in children if child.process is not None]

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,18 @@ def test_one_that_is_started_again_has_the_configuration_that_was_taken(
             os.kill(os.getpid(), signal.SIGHUP)
 
     direct(made(config, ear, tells, broken), director)
+
+
+def test_the_pages_come_when_they_get_a_port(tmp_path: Path, ear: Ear) -> None:
+    config = Config(data=tmp_path, web_port=0)
+    named = replace(config, web_port=1234)
+
+    def director() -> None:
+        assert ear.child()[0] == "mail"
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert {ear.child()[0], ear.child()[0]} == {"mail", "web"}
+
+    direct(made(config, ear, reload=lambda: named, names=("mail", "web")), director)
 
 
 def test_one_that_cannot_be_started_is_tried_again(

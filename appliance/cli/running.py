@@ -9,7 +9,7 @@ from appliance.certificate import certificate_of
 from appliance.cli.house import House
 from appliance.cli.output import Output
 from appliance.config import Config, load, of_line
-from appliance.supervisor import PROCESSES, TAKEN, Supervisor, command_of
+from appliance.supervisor import TAKEN, Supervisor, command_of
 
 
 def run(house: House, output: Output, chosen: argparse.Namespace) -> int:
@@ -41,8 +41,7 @@ def run(house: House, output: Output, chosen: argparse.Namespace) -> int:
 
     # Opened for the set-up code alone; the processes have their own.
     house.household.close()
-    names = [name for name in PROCESSES if name != "web" or config.web_port]
-    return Supervisor(config, command, reload, names).run()
+    return Supervisor(config, command, reload).run()
 
 
 def _addresses(house: House, code: str | None) -> list[str]:
