@@ -76,10 +76,11 @@ class Spool:
 
     def close(self) -> None:
         """Give the file back; somebody who still holds a view keeps only that."""
-        if self._view is not None:
-            self._view.release()
-        if self._map is not None:
-            with suppress(BufferError):
+        # The archive may be reading it still when the client has gone meanwhile.
+        with suppress(BufferError):
+            if self._view is not None:
+                self._view.release()
+            if self._map is not None:
                 self._map.close()
         if self._file is not None:
             self._file.close()

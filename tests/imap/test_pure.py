@@ -6,10 +6,12 @@ import random
 import re
 from array import array
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from appliance.database import stamp
+from appliance.imap.appending import Spool
 from appliance.imap.fetching import internal_date
 from appliance.imap.listing import matches
 from appliance.imap.sections import bounds, fields, part_of
@@ -236,3 +238,13 @@ def test_the_fields_wanted_and_the_others_are_all_fields() -> None:
 )
 def test_an_internal_date_is_written_as_rfc_9051_wants(moment: datetime, expected: bytes) -> None:
     assert internal_date(stamp(moment)) == expected
+
+
+def test_a_spool_is_closed_while_somebody_still_reads_it(tmp_path: Path) -> None:
+    """The client is gone while its message is being admitted: the reader is left alone."""
+    spool = Spool(tmp_path)
+    spool.add(b"one\r\ntwo\r\n")
+    lines = re.finditer(rb"\w+", spool.octets())
+    assert next(lines)[0] == b"one"
+    spool.close()
+    assert next(lines)[0] == b"two"
