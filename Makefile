@@ -1,18 +1,20 @@
 # Two commands need only Python >= 3.11 and make:
-#   make run     set everything up and start Hauspost (the first time with a sample household)
+#   make run     set everything up and start Hauspost (the first time with a sample household;
+#                with your own mail instead: make run DATA=my-mail SAMPLE=no)
 #   make test    set everything up and run the tests
 # The others: check (format, lint, types, floors), accept (real mail programs; installs
 # them with apt where it may), bench (figures), screens (pictures of the pages).
 
 PYTHON ?= python3
 DATA ?= data
+SAMPLE ?= yes
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: run test check accept bench screens format clean
 
 run: $(VENV)/.installed
-	@test -e $(DATA)/household.sqlite3 || $(BIN)/hauspost demo --data $(DATA)
+	@test -e $(DATA)/household.sqlite3 || test "$(SAMPLE)" = no || $(BIN)/hauspost demo --data $(DATA)
 	@exec $(BIN)/hauspost run --data $(DATA)
 
 test: $(VENV)/.dev

@@ -81,10 +81,22 @@ def test_make_run_in_a_fresh_clone_shows_the_sample_household(
         pages.sign_in("anna", PASSWORD)
         assert set(first) <= set(pages.lines("INBOX"))
 
+    # The README's way to begin with one's own mail.
+    with running(clone, tmp_path, environ, ports, AGAIN_S, "own", "SAMPLE=no") as said:
+        assert "Nobody lives here yet" in said()
+        assert "Setup code" in Pages(ports.web).get("/")
+    assert not (tmp_path / "own" / "demo").exists()
+
 
 @contextmanager
 def running(
-    clone: Path, tmp_path: Path, environ: dict[str, str], ports: Ports, patience_s: float
+    clone: Path,
+    tmp_path: Path,
+    environ: dict[str, str],
+    ports: Ports,
+    patience_s: float,
+    data: str = "data",
+    *wishes: str,
 ) -> Iterator[Callable[[], str]]:
     """``make run`` until it answers; ended by Ctrl-C, as one does. Answers what it says."""
     log = tmp_path / "make.log"
@@ -98,7 +110,7 @@ def running(
 
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["make", "run", f"DATA={tmp_path / 'data'}"],
+            ["make", "run", f"DATA={tmp_path / data}", *wishes],
             cwd=clone,
             env=environ,
             stdin=subprocess.DEVNULL,
