@@ -7,19 +7,16 @@ page as a browser has it. What each does alone is in test_imap_clients.py.
 from __future__ import annotations
 
 import mailbox
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.accept.house import RunningHouse, look, plain_name
+from tests.accept.programs import CURL, MBSYNC, NEOMUTT, SCRIPT, configure_neomutt, press, run
 
 pytestmark = pytest.mark.peers
 
-MBSYNC, NEOMUTT, CURL, SCRIPT = map(shutil.which, ("mbsync", "neomutt", "curl", "script"))
 HERE = ("INBOX", "Archive", "Familie/Übersee", "Listen")
 EACH = 12
 
@@ -87,7 +84,7 @@ SyncState *
 
     def sync(self) -> None:
         assert MBSYNC
-        _run([MBSYNC, "-c", str(self._home / "mbsyncrc"), "-a"], self._home)
+        run([MBSYNC, "-c", str(self._home / "mbsyncrc"), "-a"], self._home)
 
     def boxes(self) -> dict[str, dict[str, mailbox.MaildirMessage]]:
         """Mailbox → subject → message."""
@@ -102,55 +99,6 @@ SyncState *
 
     def flags(self, box: str, subject: str) -> set[str]:
         return set(self.boxes()[box][subject].get_flags())
-
-
-class Neomutt:
-    """The program itself on a terminal, with keys that somebody else has thought of."""
-
-    def __init__(self, house: RunningHouse, home: Path) -> None:
-        home.mkdir()
-        self._home = home
-        (home / "rc").write_text(
-            f"""
-set imap_user = "anna"
-set imap_pass = "{house.secrets.device["anna"]}"
-set folder = "imap://localhost:{house.ports.imap}/"
-set spoolfile = "+INBOX"
-set header_cache = "{home}/headers"
-set message_cachedir = "{home}/bodies"
-set imap_condstore = yes
-set imap_qresync = yes
-set ssl_starttls = no
-set ssl_force_tls = no
-set confirmcreate = no
-set confirmappend = no
-set delete = yes
-set quit = yes
-set move = no
-set wait_key = no
-set sleep_time = 0
-set sort = mailbox-order
-set mark_old = no
-"""
-        )
-
-    def press(self, keys: str) -> None:
-        command = f"{NEOMUTT} -n -F {self._home}/rc -e 'push \"{keys}\"'"
-        assert SCRIPT
-        _run([SCRIPT, "-qec", command, "/dev/null"], self._home, TERM="xterm")
-
-
-def _run(arguments: list[str], home: Path, **environ: str) -> bytes:
-    done = subprocess.run(
-        arguments,
-        check=False,
-        capture_output=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environ},
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")
-    return done.stdout
 
 
 def imap_subjects(house: RunningHouse, box: str) -> set[str]:
@@ -182,17 +130,19 @@ def test_mbsync_pulls_the_whole_tree(house: RunningHouse, tmp_path: Path) -> Non
 @pytest.mark.skipif(None in (MBSYNC, NEOMUTT, SCRIPT), reason="neomutt is not installed")
 def test_what_one_program_does_all_the_others_see(house: RunningHouse, tmp_path: Path) -> None:
     mbsync = Mbsync(house, tmp_path / "mbsync")
-    neomutt = Neomutt(house, tmp_path / "neomutt")
+    neomutt = tmp_path / "neomutt"
+    configure_neomutt(neomutt, "anna", house.secrets.device["anna"], house.ports.imap)
     pages = house.pages("anna")
     mbsync.sync()
     assert mbsync.flags("INBOX", "letter 0-00") == set()
 
     # neomutt reads 00, stars 01, moves 03 to the Archive.
-    neomutt.press(
+    press(
+        neomutt,
         "<first-entry><display-message><exit>"
         "<next-entry><flag-message>"
         "<limit>~s 0-03<enter><save-message>=Archive<enter><limit>all<enter>"
-        "<sync-mailbox><quit>"
+        "<sync-mailbox><quit>",
     )
     inbox, archived = pages.lines("INBOX"), pages.lines("Archive")
     assert [subject for subject, line in inbox.items() if not line.unread] == ["letter 0-00"]
@@ -235,9 +185,9 @@ def test_curl_fetches_over_tls_with_the_certificate_of_the_house(
     arguments = [CURL, "-s", "-S", "-u", f"anna:{house.secrets.device['anna']}"]
     url = f"imaps://localhost:{house.ports.imaps}/INBOX;UID=5"
     certificate = str(house.data / "tls" / "certificate.pem")
-    octets = _run([*arguments, "--cacert", certificate, url], tmp_path)
+    octets = run([*arguments, "--cacert", certificate, url], tmp_path)
     assert octets == letter("INBOX", 4)
     with pytest.raises(AssertionError, match=r"certificate"):
-        _run([*arguments, url], tmp_path)
+        run([*arguments, url], tmp_path)
     with house.imap("anna") as witness:
         assert len(look(witness, "INBOX").digests) == EACH

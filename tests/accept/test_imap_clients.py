@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import mailbox
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.mail.types import Seq
+from tests.accept.programs import CURL, MBSYNC, NEOMUTT, SCRIPT, configure_neomutt, press, run
 from tests.imap.house import MIXED, SIMPLE, House
 from tests.imap.house import house as a_house
 
 pytestmark = pytest.mark.peers
-
-MBSYNC, NEOMUTT, CURL, SCRIPT = map(shutil.which, ("mbsync", "neomutt", "curl", "script"))
 
 
 @pytest.fixture
@@ -27,20 +23,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     data.mkdir()
     with a_house(data) as made:
         yield made
-
-
-def _run(arguments: list[str], home: Path, **environ: str) -> str:
-    done = subprocess.run(
-        arguments,
-        check=False,
-        capture_output=True,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environ},
-    )
-    output = (done.stdout + done.stderr).decode("utf-8", "replace")
-    assert done.returncode == 0, output
-    return output
 
 
 def _subjects(house: House, name: str) -> list[str]:
@@ -107,7 +89,7 @@ CopyArrivalDate yes
 
     def sync(self) -> None:
         assert MBSYNC
-        _run([MBSYNC, "-c", str(self.home / "mbsyncrc"), "-a"], self.home)
+        run([MBSYNC, "-c", str(self.home / "mbsyncrc"), "-a"], self.home)
 
 
 @pytest.mark.skipif(MBSYNC is None, reason="mbsync is not installed")
@@ -158,36 +140,11 @@ def test_mbsync_keeps_both_sides_equal(house: House, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(NEOMUTT is None or SCRIPT is None, reason="neomutt is not installed")
 def test_neomutt_reads_flags_copies_deletes_and_searches(house: House, tmp_path: Path) -> None:
-    assert NEOMUTT
-    assert SCRIPT
     for n in range(6):
         house.deliver(letter(n))
     house.deliver(MIXED)
     home = tmp_path / "home"
-    home.mkdir()
-    (home / "rc").write_text(
-        f"""
-set imap_user = "maria"
-set imap_pass = "{house.passwords["maria"]}"
-set folder = "imap://localhost:{house.port}/"
-set spoolfile = "+INBOX"
-set header_cache = "{home}/headers"
-set message_cachedir = "{home}/bodies"
-set imap_condstore = yes
-set imap_idle = yes
-set ssl_starttls = no
-set ssl_force_tls = no
-set confirmcreate = no
-set confirmappend = no
-set delete = yes
-set quit = yes
-set move = no
-set wait_key = no
-set sleep_time = 0
-set sort = mailbox-order
-set mark_old = no
-"""
-    )
+    configure_neomutt(home, "maria", house.passwords["maria"], house.port)
     keys = (
         "<first-entry><display-message><exit>"  # letter 000 is read
         "<next-entry><flag-message>"  # the sync of 001
@@ -195,8 +152,7 @@ set mark_old = no
         "<limit>~b inside<enter><first-entry><tag-entry><copy-message>=Archive<enter>"
         "<limit>all<enter><sync-mailbox><quit>"
     )
-    command = f"{NEOMUTT} -n -F {home}/rc -e 'push \"{keys}\"'"
-    _run([SCRIPT, "-qec", command, "/dev/null"], home, TERM="xterm")
+    press(home, keys)
     assert _flags(house, "INBOX", "letter 000") >= {"\\Seen"}
     flagged = [
         n for n in range(6) if n != 2 and "\\Flagged" in _flags(house, "INBOX", f"letter {n:03}")
@@ -215,7 +171,7 @@ def test_curl_lists_fetches_searches_and_appends(house: House, tmp_path: Path) -
     user = f"maria:{house.passwords['maria']}"
 
     def curl(*arguments: str) -> str:
-        return _run([CURL, "-s", "-S", "-u", user, *arguments], tmp_path)
+        return run([CURL, "-s", "-S", "-u", user, *arguments], tmp_path).decode()
 
     assert "\\Sent" in curl(f"{url}/")
     assert "Garden party" in curl(f"{url}/INBOX;UID=1;SECTION=HEADER.FIELDS%20(SUBJECT)")
